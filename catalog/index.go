@@ -1,0 +1,4 @@
+package catalog
+
+// index is the lookup side of a Snapshot, built by its loader.
+type index struct{}

@@ -1,0 +1,174 @@
+// Package sqlparse decides what a statement's result depends on. It parses
+// with PostgreSQL's own parser, resolves names against a catalog snapshot and
+// labels every output column with the base-table columns that it depends on.
+// It knows nothing of users, roles or masks.
+//
+// The analyser starts from "opaque" and has to earn less: a node, function or
+// statement that it does not know makes the result opaque or the plan refused.
+package sqlparse
+
+import "pgveil/catalog"
+
+// SourceID indexes Plan.Sources.
+type SourceID int
+
+// Source is a column of a base relation that a statement reads or writes.
+type Source struct {
+	Relation catalog.OID
+	Column   int16 // attnum; 0: some column of the relation that could not be told (all of them)
+	Schema   string
+	Table    string
+	Name     string // column name; "*" when Column is 0
+}
+
+// Label says what the value of an expression depends on. The zero Label
+// depends on nothing: a constant, a parameter, a row count.
+type Label struct {
+	Exact   Set    // the value is that column's value, unchanged
+	Derived Set    // the value is computed from that column, or chosen by it
+	Opaque  string // not empty: depends on something not understood, and what; absorbs all else
+
+	// NullTells: whether the value is NULL may tell more than whether its
+	// sources are NULL, so a mask must hide NULL too.
+	NullTells bool
+}
+
+// OutputColumn is one column of a statement's result.
+type OutputColumn struct {
+	Name     string
+	Type     catalog.OID // 0 when not known
+	Label    Label
+	Witness  Witness
+	Position int // byte offset in the statement, -1 when none
+}
+
+// Witness is what the server's RowDescription must say of a plain column
+// (PostgreSQL docs, section 55.7, RowDescription). Known is false when the
+// analysis makes no prediction; then a non-zero table OID in RowDescription must
+// still be one of the relations of the column's label (or a view over it).
+type Witness struct {
+	Known    bool
+	Relation catalog.OID // the relation named in the query: a view's own OID for its columns; 0 for expressions
+	Column   int16
+}
+
+// Use says how a column is used outside the output list.
+type Use uint8
+
+// The uses of a column in predicates, from most to least permitted.
+const (
+	UseEquality   Use = iota // =, IN, = ANY, IS [NOT] DISTINCT FROM with constants or parameters, IS [NOT] NULL
+	UseJoin                  // = to another column; see Predicate.Peers
+	UseRange                 // <, <=, >, >=, BETWEEN
+	UsePattern               // LIKE, SIMILAR TO, regular expressions, full-text search
+	UseSort                  // ORDER BY, window ORDER BY, merge of min/max choice
+	UseGroup                 // GROUP BY, DISTINCT, PARTITION BY, UNION/INTERSECT/EXCEPT without ALL
+	UseCondition             // CASE, COALESCE, NULLIF conditions, FILTER, boolean use
+	UseLimit                 // LIMIT, OFFSET, TABLESAMPLE arguments
+	UseExpression            // any other expression inside a predicate
+	UseFault                 // inside an expression that can fail depending on the value
+)
+
+// Predicate is one use of source columns that shapes which rows come out, in
+// which order, or whether the statement fails.
+type Predicate struct {
+	Columns  Set
+	Use      Use
+	Peers    Set    // UseJoin: the columns on the other side
+	Opaque   string // not empty: the predicate depends on something not understood
+	Clause   string // "WHERE", "JOIN ON", "ORDER BY" …
+	View     string // not empty: the predicate stands in this view's definition, not in the statement
+	Position int
+}
+
+// EffectKind is a way for data to leave a statement other than its result.
+type EffectKind uint8
+
+// The kinds of effect.
+const (
+	EffectWrite    EffectKind = iota // a value goes into Target (INSERT, UPDATE, MERGE, ON CONFLICT)
+	EffectDelete                     // rows of Target's relation go
+	EffectSink                       // a value goes into a function that keeps or shows it (set_config, pg_notify, setval …)
+	EffectRunner                     // a function runs SQL text that cannot be seen
+	EffectFunction                   // a function of unknown behaviour runs
+	EffectLock                       // SELECT … FOR UPDATE and the like, LOCK TABLE
+	EffectSetting                    // SET, RESET
+	EffectSession                    // transaction control, DISCARD, LISTEN, …
+)
+
+// Effect is one flow of data to somewhere else than the result.
+type Effect struct {
+	Kind     EffectKind
+	Target   SourceID // EffectWrite, EffectDelete (Column 0); -1 otherwise
+	Value    Label    // what flows
+	Name     string   // function, setting or statement concerned
+	Position int
+}
+
+// Kind is the statement's kind for the rule table of masked roles.
+type Kind uint8
+
+// The kinds of statement a masked role may run. Everything else is KindOther, which is refused for masked roles.
+const (
+	KindOther Kind = iota
+	KindSelect
+	KindInsert
+	KindUpdate
+	KindDelete
+	KindTransaction // BEGIN, COMMIT, ROLLBACK, SAVEPOINT …
+	KindSet         // SET, RESET of a setting known to be harmless or tracked
+	KindShow
+	KindDeallocate
+	KindEmpty
+	KindVeil // answered by the proxy: SHOW pgveil.*, EXPLAIN (PGVEIL)
+)
+
+// Plan is the analysis of one statement, for any user.
+type Plan struct {
+	Kind   Kind
+	Tag    string // the command as PostgreSQL names it: SELECT, INSERT, CREATE TABLE …
+	Text   string // the statement itself, cut out of the query string
+	Offset int    // byte offset of Text in the query string
+
+	Normalized  string // literals replaced by $n
+	Fingerprint string // 16 hex digits, equal for statements that differ in literals only
+
+	Sources    []Source
+	Columns    []OutputColumn // nil: the statement returns no rows
+	Predicates []Predicate
+	Effects    []Effect
+	Reads      Set // every source column that is read at all
+
+	// Refusal is set when the statement could not be analysed: it may be
+	// relayed for a role that sees everything, and must be refused otherwise.
+	Refusal *Refusal
+
+	// Names says what the statement does to later statements' name resolution.
+	Names NameEffect
+
+	CatalogVersion uint64
+	Literal        bool // the analysis looked at a literal's value: never reuse it for another text
+}
+
+// NameEffect says how a statement may change what names mean afterwards.
+type NameEffect uint8
+
+// The effects on names, from none to all.
+const (
+	NamesKept       NameEffect = iota
+	NamesSearchPath            // search_path, role or transaction rollback: ask the server anew
+	NamesCatalog               // definitions changed (DDL): the catalog snapshot is stale
+)
+
+// Refusal says why a statement cannot be let through, in the shape of a
+// PostgreSQL error (PostgreSQL docs, section 55.8).
+type Refusal struct {
+	SQLState string // 42501, 0A000, 42601 …
+	Message  string
+	Detail   string
+	Hint     string
+	Position int    // byte offset in Text, -1 when none
+	Rule     string // stable name of the rule, for docs and audit
+}
+
+func (r *Refusal) Error() string { return r.Message }
