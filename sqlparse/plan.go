@@ -146,9 +146,22 @@ type Plan struct {
 	// Names says what the statement does to later statements' name resolution.
 	Names NameEffect
 
+	// Veil is set for KindVeil: what the proxy answers itself.
+	Veil Veil
+
 	CatalogVersion uint64
 	Literal        bool // the analysis looked at a literal's value: never reuse it for another text
 }
+
+// Veil is a statement that the proxy answers: SHOW pgveil.x or EXPLAIN (PGVEIL) of a statement.
+type Veil struct {
+	Show    string // the setting's name, lower case, "pgveil." included
+	Explain *Plan  // the plan of the statement to explain
+}
+
+// UnparsedText stands for a statement that does not parse in Plan.Normalized: without
+// parsing it, its literals cannot be told from the rest.
+const UnparsedText = "/* not parsed */"
 
 // NameEffect says how a statement may change what names mean afterwards.
 type NameEffect uint8

@@ -1,0 +1,140 @@
+package judge
+
+import (
+	"bytes"
+	"log/slog"
+	"sync/atomic"
+
+	"pgveil/catalog"
+	"pgveil/masking"
+	"pgveil/roles"
+	"pgveil/sqlparse"
+	"pgveil/wire"
+)
+
+// compiler makes row programs.
+type compiler struct {
+	keys *masking.Keys
+	log  *slog.Logger
+}
+
+// program returns what turns a RowDescription into a row program: it holds the description
+// against the analysis, and refuses the result when they disagree.
+func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, disagree func()) func([]wire.Field) (*wire.RowRewriter, *wire.Error) {
+	var last atomic.Pointer[compiled]
+	return func(fields []wire.Field) (*wire.RowRewriter, *wire.Error) {
+		if l := last.Load(); l != nil && l.serves(fields) {
+			return l.rewriter, nil
+		}
+		if problem := witness(b, p, d, fields); problem != "" {
+			c.log.Error("the server's description of a result disagrees with its analysis: the result is refused", "fingerprint", p.Fingerprint, "problem", problem)
+			disagree()
+			return nil, wire.ErrWitness()
+		}
+		rw, err := c.compile(b, d, fields)
+		if err != nil {
+			c.log.Error("a result could not be masked: it is refused", "fingerprint", p.Fingerprint, "problem", err.Error())
+			return nil, wire.ErrWitness()
+		}
+		last.Store(&compiled{fields: cloneFields(fields), rewriter: rw})
+		return rw, nil
+	}
+}
+
+// compiled is a row program and the description that it was made for.
+type compiled struct {
+	fields   []wire.Field
+	rewriter *wire.RowRewriter
+}
+
+func (c *compiled) serves(fields []wire.Field) bool {
+	if len(fields) != len(c.fields) {
+		return false
+	}
+	for i := range fields {
+		x, y := &fields[i], &c.fields[i]
+		if x.Table != y.Table || x.Column != y.Column || x.Type != y.Type || x.Mod != y.Mod || x.Format != y.Format || !bytes.Equal(x.Name, y.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+func cloneFields(fields []wire.Field) []wire.Field {
+	out := make([]wire.Field, len(fields))
+	for i, f := range fields {
+		out[i] = f
+		out[i].Name = bytes.Clone(f.Name)
+	}
+	return out
+}
+
+// witness compares a RowDescription with the analysis. It returns what disagrees.
+func witness(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, fields []wire.Field) string {
+	if len(fields) != len(p.Columns) {
+		return "number of columns"
+	}
+	for i, f := range fields {
+		w := p.Columns[i].Witness
+		if w.Known && (f.Table != uint32(w.Relation) || f.Column != w.Column) {
+			return "column of a relation"
+		}
+		if f.Table == 0 || d.Columns[i].Mask.Method != masking.Clear {
+			continue
+		}
+		// The column passes as it is, and the server says where it comes from.
+		rel := b.Catalog.Relation(catalog.OID(f.Table))
+		if rel == nil {
+			return "relation not in the catalog"
+		}
+		switch rel.Kind {
+		case catalog.KindView, catalog.KindMaterializedView:
+			if !w.Known {
+				return "column of a view that the analysis does not name"
+			}
+		default:
+			for _, class := range b.Classes(sourceOf(rel, f.Column)) {
+				if m, _ := d.Role.Mask(class); m.Method != masking.Clear {
+					return "protected column in a clear place"
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func sourceOf(rel *catalog.Relation, num int16) sqlparse.Source {
+	s := sqlparse.Source{Relation: rel.OID, Column: num, Schema: rel.Schema, Table: rel.Name, Name: "*"}
+	for _, c := range rel.Columns {
+		if c.Num == num {
+			s.Name = c.Name
+		}
+	}
+	return s
+}
+
+func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Field) (*wire.RowRewriter, error) {
+	cells := make([]wire.Cell, len(fields))
+	masked := false
+	for i, f := range fields {
+		col := &d.Columns[i]
+		if col.Mask.Method == masking.Clear {
+			continue
+		}
+		spec := col.Mask
+		t := b.MaskType(catalog.OID(f.Type), f.Mod)
+		if spec.Check(t) != nil {
+			spec = masking.Spec{Method: masking.Redact}
+		}
+		cell, err := c.keys.Compile(masking.Column{Type: t, Format: f.Format, Class: col.Class, Spec: spec})
+		if err != nil {
+			return nil, err
+		}
+		cells[i] = wire.Cell{Masker: cell, Nulls: col.Nulls}
+		masked = true
+	}
+	if !masked {
+		return nil, nil
+	}
+	return wire.NewRowRewriter(cells), nil
+}

@@ -1,0 +1,161 @@
+package judge
+
+import (
+	"context"
+	"strings"
+	"unsafe"
+
+	"pgveil/catalog"
+	"pgveil/proxy/session"
+	"pgveil/roles"
+	"pgveil/sqlparse"
+	"pgveil/wire"
+)
+
+// userJudge judges one session: one user of one database, in one role.
+type userJudge struct {
+	*Database
+	user  string
+	role  *roles.Role
+	shows func(name string) (string, bool) // the values of SHOW pgveil.*
+}
+
+var _ session.Judge = (*userJudge)(nil)
+
+// Lookup returns a verdict at hand. It never waits.
+func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
+	b, ok := j.peek()
+	if !ok {
+		return nil, false
+	}
+	key := j.key(q)
+	if v, ok := j.verdicts.Get(key); ok && v.Generation == b.Catalog.Version {
+		return v, true
+	}
+	plans, ok := j.analyser.Lookup(q.SQL, j.env(b, q))
+	if !ok {
+		return nil, false
+	}
+	return j.keep(key, j.verdict(b, q, plans)), true
+}
+
+// Decide analyses a query string. It may wait for the catalog.
+func (j *userJudge) Decide(ctx context.Context, q session.Query) (*session.Verdict, error) {
+	b, err := j.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := j.analyser.Analyse(q.SQL, j.env(b, q))
+	if err != nil {
+		return j.unparsed(b, q, err), nil
+	}
+	return j.keep(j.key(q), j.verdict(b, q, plans)), nil
+}
+
+// Current reports whether a verdict still holds: nothing is known to have changed since.
+func (j *userJudge) Current(v *session.Verdict) bool {
+	b, ok := j.peek()
+	return ok && v.Generation == b.Catalog.Version
+}
+
+// Changed makes every plan of the database stale.
+func (j *userJudge) Changed() { j.source.Stale() }
+
+func (j *userJudge) key(q session.Query) verdictKey {
+	k := verdictKey{role: j.role, path: q.SearchPath, extended: q.Extended, sql: q.SQL}
+	if len(q.ParamTypes) > 0 {
+		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
+	}
+	return k
+}
+
+func (j *userJudge) keep(k verdictKey, v *session.Verdict) *session.Verdict {
+	if len(k.sql) > maxCachedText {
+		return v
+	}
+	for _, s := range v.Statements {
+		if s.Action == session.Answer {
+			return v // answers name the session
+		}
+	}
+	k.sql, k.path, k.params = strings.Clone(k.sql), strings.Clone(k.path), strings.Clone(k.params)
+	j.verdicts.Add(k, v)
+	return v
+}
+
+func (j *userJudge) env(b *roles.Bound, q session.Query) *sqlparse.Env {
+	return &sqlparse.Env{
+		Catalog: b.Catalog, SearchPath: searchPath(q.SearchPath, b.Catalog, j.user), User: j.user,
+		Trusted: b.Trusted(), ParamTypes: q.ParamTypes,
+	}
+}
+
+// verdict decides plans for the session's role.
+func (j *userJudge) verdict(b *roles.Bound, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
+	v := &session.Verdict{SQL: q.SQL, Generation: b.Catalog.Version, Statements: make([]*session.Statement, len(plans))}
+	for i, p := range plans {
+		v.Statements[i] = j.statement(b, q, p)
+	}
+	return v
+}
+
+func (j *userJudge) statement(b *roles.Bound, q session.Query, p *sqlparse.Plan) *session.Statement {
+	d := b.Decide(p, j.role)
+	s := &session.Statement{
+		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names,
+		Audit: session.AuditInfo{
+			Statement: p.Normalized, Fingerprint: p.Fingerprint, Verdict: d.Verdict.String(),
+			Classes: d.Classes, Columns: d.Touched, Masks: d.Masks,
+		},
+	}
+	switch {
+	case d.Verdict == roles.Refuse:
+		return j.refuse(s, q, p, d.Refusal)
+	case p.Kind == sqlparse.KindVeil:
+		return j.answer(b, q, p, s)
+	case j.role.Clear():
+		s.Action = session.Pass
+	case d.Verdict == roles.Pass:
+		s.Action = session.Pass
+		s.Compile = j.compiler.program(b, p, d, j.source.Stale)
+	default:
+		s.Action = session.Mask
+		s.Compile = j.compiler.program(b, p, d, j.source.Stale)
+	}
+	return s
+}
+
+func (j *userJudge) refuse(s *session.Statement, q session.Query, p *sqlparse.Plan, r *sqlparse.Refusal) *session.Statement {
+	s.Action = session.Refuse
+	s.Audit.Verdict, s.Audit.Reason = roles.Refuse.String(), r.Rule
+	s.Refusal = &wire.Error{
+		Severity: "ERROR", Code: r.SQLState, Message: r.Message, Detail: r.Detail, Hint: r.Hint,
+	}
+	if r.Position >= 0 {
+		s.Refusal.Position = characterPosition(q.SQL, p.Offset+r.Position)
+	}
+	return s
+}
+
+// unparsed is the verdict on a string that the parser does not accept: a role that sees
+// everything may have the server's own word on it, any other gets the parser's error.
+func (j *userJudge) unparsed(b *roles.Bound, q session.Query, err error) *session.Verdict {
+	p := &sqlparse.Plan{Text: q.SQL, Normalized: sqlparse.UnparsedText, Fingerprint: ""}
+	s := &session.Statement{Tag: "", Rows: true, Names: sqlparse.NamesCatalog, Audit: session.AuditInfo{Statement: p.Normalized}}
+	v := &session.Verdict{SQL: q.SQL, Generation: b.Catalog.Version, Statements: []*session.Statement{s}}
+	if j.role.Clear() {
+		s.Action, s.Audit.Verdict, s.Audit.Reason = session.Pass, roles.Pass.String(), "not parsed"
+		return v
+	}
+	j.refuse(s, q, p, sqlparse.RefusalOf(err))
+	return v
+}
+
+// searchPath gives the effective search path: the server's own word when the session
+// has asked for it, else what the catalog says that the user starts with.
+func searchPath(array string, s *catalog.Snapshot, user string) []string {
+	if array == "" {
+		return startPath(s, user)
+	}
+	return parseNameArray(array)
+}
