@@ -1,0 +1,184 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Field describes a result column (PostgreSQL docs, section 55.7,
+// RowDescription).
+type Field struct {
+	Name   []byte
+	Table  uint32 // OID of the table or view that the column is of, 0 when it is not a plain column
+	Column int16  // its attnum there
+	Type   uint32 // OID
+	Size   int16
+	Mod    int32
+	Format int16 // 0 text, 1 binary; 0 in the description of a statement, whose formats Bind chooses later
+}
+
+// ParseRowDescription parses a RowDescription's body into dst[:0]. Names point
+// into body.
+func ParseRowDescription(body []byte, dst []Field) ([]Field, error) {
+	const minField = 1 + 18 // an empty name and the fixed part
+	r := reader{b: body}
+	dst = dst[:0]
+	for n := r.count(minField); n > 0; n-- {
+		dst = append(dst, Field{
+			Name: r.cstring(), Table: uint32(r.int32()), Column: r.int16(), Type: uint32(r.int32()),
+			Size: r.int16(), Mod: r.int32(), Format: r.int16(),
+		})
+		if f := dst[len(dst)-1].Format; f != 0 && f != 1 {
+			return dst[:0], fmt.Errorf("unknown format %d of a result column", f)
+		}
+	}
+	if err := r.end(); err != nil {
+		return dst[:0], err
+	}
+	return dst, nil
+}
+
+// CellMasker rewrites one cell: it appends the masked value to dst and returns
+// the extended slice. With ok false NULL comes out and out is ignored. It must
+// not keep or change cell.
+type CellMasker interface {
+	MaskCell(dst, cell []byte) (out []byte, ok bool)
+}
+
+// Cell says what happens to one column's cells.
+type Cell struct {
+	Masker CellMasker // nil: the cell passes as it is
+	Nulls  bool       // a NULL cell is masked too: MaskCell gets a nil cell
+}
+
+// RowRewriter rewrites the rows of one result. It is immutable and may be
+// shared.
+type RowRewriter struct {
+	columns int
+	masked  []maskedCell
+	rest    int // columns after the last masked one
+}
+
+type maskedCell struct {
+	skip   int // columns that pass before this one
+	masker CellMasker
+	nulls  bool
+}
+
+// NewRowRewriter returns the rewriter for rows of exactly len(cells) columns.
+func NewRowRewriter(cells []Cell) *RowRewriter {
+	r := &RowRewriter{columns: len(cells)}
+	last := -1
+	for i, c := range cells {
+		if c.Masker == nil {
+			continue
+		}
+		r.masked = append(r.masked, maskedCell{skip: i - last - 1, masker: c.Masker, nulls: c.Nulls})
+		last = i
+	}
+	r.rest = len(cells) - last - 1
+	return r
+}
+
+// Columns returns the number of columns that a row must have.
+func (r *RowRewriter) Columns() int { return r.columns }
+
+var (
+	errRowColumns = errors.New("row does not have the number of columns that was announced")
+	errMasker     = errors.New("a mask did not append to the row")
+	errRowSize    = errors.New("masked row is larger than a message can be")
+)
+
+// Append appends to dst a whole DataRow message, the rewritten form of the
+// DataRow whose body is given. Runs of untouched columns are copied at once.
+// On an error dst comes back at its old length. Body and dst must not overlap.
+func (r *RowRewriter) Append(dst, body []byte) ([]byte, error) {
+	start := len(dst)
+	if len(body) < 2 || int(binary.BigEndian.Uint16(body)) != r.columns {
+		return dst, errRowColumns
+	}
+	dst = append(dst, DataRow, 0, 0, 0, 0)
+	run, pos := 0, 2 // body[run:pos] passes, not yet copied
+	for i := range r.masked {
+		m := &r.masked[i]
+		var ok bool
+		if pos, ok = skipCells(body, pos, m.skip); !ok {
+			return dst[:start], errBadLength
+		}
+		dst = append(dst, body[run:pos]...)
+		cell, next, ok := cellAt(body, pos)
+		if !ok {
+			return dst[:start], errBadLength
+		}
+		run, pos = next, next
+		if cell == nil && !m.nulls {
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		at := len(dst)
+		out, notNull := m.masker.MaskCell(append(dst, 0, 0, 0, 0), cell)
+		if !notNull {
+			dst = append(dst[:at], 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		n := len(out) - at - 4
+		if n < 0 {
+			return dst[:start], errMasker
+		}
+		if len(out)-start > MaxMessage {
+			return dst[:start], errRowSize
+		}
+		dst = out
+		binary.BigEndian.PutUint32(dst[at:], uint32(n))
+	}
+	rest := r.rest
+	pos, ok := skipCells(body, pos, rest)
+	if !ok {
+		return dst[:start], errBadLength
+	}
+	if pos != len(body) {
+		return dst[:start], errTrailing
+	}
+	dst = append(dst, body[run:]...)
+	if len(dst)-start > MaxMessage {
+		return dst[:start], errRowSize
+	}
+	binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-1))
+	return dst, nil
+}
+
+// cellAt returns the cell at pos and where the next one begins; nil is NULL.
+func cellAt(body []byte, pos int) (cell []byte, next int, ok bool) {
+	if len(body)-pos < 4 {
+		return nil, 0, false
+	}
+	n := int32(binary.BigEndian.Uint32(body[pos:]))
+	pos += 4
+	if n == -1 {
+		return nil, pos, true
+	}
+	if n < 0 || int(n) > len(body)-pos {
+		return nil, 0, false
+	}
+	end := pos + int(n)
+	return body[pos:end:end], end, true
+}
+
+func skipCells(body []byte, pos, n int) (int, bool) {
+	for ; n > 0; n-- {
+		if len(body)-pos < 4 {
+			return 0, false
+		}
+		size := int32(binary.BigEndian.Uint32(body[pos:]))
+		pos += 4
+		if size == -1 {
+			continue
+		}
+		if size < 0 || int(size) > len(body)-pos {
+			return 0, false
+		}
+		pos += int(size)
+	}
+	return pos, true
+}
