@@ -22,7 +22,7 @@ type Snapshot struct {
 	Casts      []*Cast
 	Roles      []Role
 	Settings   []RoleSetting // ALTER ROLE/DATABASE … SET, as in pg_db_role_setting
-	SearchPath string        // the server's default search_path (reset value without role and database settings)
+	SearchPath string        // the server's default search_path, before role and database settings; "" when those of the catalog account hide it
 
 	index
 }
@@ -56,12 +56,12 @@ type Relation struct {
 	Kind       RelKind  `json:"kind"`
 	Temp       bool     `json:"temp,omitempty"` // relpersistence 't': in some session's pg_temp schema
 	RowType    OID      `json:"row_type"`
-	Columns    []Column `json:"columns"`              // live columns by attnum; system columns are not listed
-	Definition string   `json:"definition,omitempty"` // pg_get_viewdef of a view or materialized view
-	Rules      bool     `json:"rules,omitempty"`      // has rewrite rules other than a view's _RETURN
-	Parents    []OID    `json:"parents,omitempty"`    // inheritance and partition parents
-	Children   []OID    `json:"children,omitempty"`
-	PrimaryKey []int16  `json:"primary_key,omitempty"` // attnums
+	Columns    []Column `json:"columns"`               // live columns by attnum; system columns are not listed
+	Definition string   `json:"definition,omitempty"`  // pg_get_viewdef of a view or materialized view
+	Rules      bool     `json:"rules,omitempty"`       // has rewrite rules other than a view's _RETURN
+	Parents    []OID    `json:"parents,omitempty"`     // inheritance and partition parents
+	Children   []OID    `json:"-"`                     // the other direction of Parents, derived
+	PrimaryKey []int16  `json:"primary_key,omitempty"` // attnums; of this relation alone, not of its inheritance children
 }
 
 // Column is a live column of a relation (pg_attribute).
@@ -87,7 +87,8 @@ type Type struct {
 	Base     OID    `json:"base,omitempty"`     // a domain's base type
 	Relation OID    `json:"relation,omitempty"` // a composite's pg_class row
 	Checked  bool   `json:"checked,omitempty"`  // a domain with CHECK constraints
-	UserIO   bool   `json:"user_io,omitempty"`  // input or output function is not one of pg_catalog's
+	Subtype  OID    `json:"subtype,omitempty"`  // a range's element type
+	UserIO   bool   `json:"user_io,omitempty"`  // an input, output or modifier function is not one of PostgreSQL's own
 }
 
 // Function is a row of pg_proc, functions and procedures of pg_catalog included.
@@ -99,9 +100,9 @@ type Function struct {
 	Args       []OID    `json:"args"`                // input argument types (proargtypes)
 	AllArgs    []OID    `json:"all_args,omitempty"`  // proallargtypes when there are OUT arguments
 	ArgModes   string   `json:"arg_modes,omitempty"` // proargmodes, one letter each
-	ArgNames   []string `json:"arg_names,omitempty"`
-	Defaults   int      `json:"defaults,omitempty"` // pronargdefaults
-	Variadic   OID      `json:"variadic,omitempty"` // provariadic
+	ArgNames   []string `json:"arg_names,omitempty"` // of AllArgs when there are any, else of Args; "" for one without a name
+	Defaults   int      `json:"defaults,omitempty"`  // pronargdefaults
+	Variadic   OID      `json:"variadic,omitempty"`  // provariadic
 	Result     OID      `json:"result"`
 	Set        bool     `json:"set,omitempty"` // returns a set
 	Volatility byte     `json:"volatility"`    // provolatile: i s v

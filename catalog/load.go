@@ -1,0 +1,278 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The servers that Load understands, as server_version_num: PostgreSQL 13 to 18.
+const (
+	minServer = 130000
+	maxServer = 190000 // exclusive
+)
+
+// loadAttempts bounds how often Load starts over because definitions changed
+// under it.
+const loadAttempts = 5
+
+// ErrChanging is returned by Load when the catalog changed during every attempt
+// to read it.
+var ErrChanging = errors.New("the catalog keeps changing while it is read")
+
+// Load reads the catalog of conn's database. It needs an ordinary user, a
+// connection outside any transaction and PostgreSQL 13 to 18; everything is read
+// in one REPEATABLE READ READ ONLY transaction, in one round trip.
+//
+// pg_get_viewdef, pg_get_expr and pg_get_function_sqlbody look some names up in
+// the latest committed catalog, not in the transaction's snapshot (PostgreSQL
+// docs, section 26.1, pg_dump has the same caveat). So Load compares a Probe
+// from inside the transaction with one made afterwards, and reads again when
+// they differ.
+func Load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
+	version, err := serverVersion(conn)
+	if err != nil {
+		return nil, err
+	}
+	for range loadAttempts {
+		s, err := loadOnce(ctx, conn, version)
+		if err != nil {
+			if !lookupRace(err) {
+				return nil, fmt.Errorf("read catalog: %w", err)
+			}
+			continue
+		}
+		after, err := Probe(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		if after == s.mark {
+			return s, nil
+		}
+	}
+	return nil, ErrChanging
+}
+
+// lookupRace tells an error that comes from an object dropped between the
+// snapshot and a definition function's look at it ("cache lookup failed",
+// "could not open relation": SQLSTATE XX000, or 42P01 and 42704 by name).
+func lookupRace(err error) bool {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return false
+	}
+	switch pe.Code {
+	case "XX000", "42P01", "42704", "42883", "3F000":
+		return true
+	}
+	return false
+}
+
+func serverVersion(conn *pgx.Conn) (int, error) {
+	s := conn.PgConn().ParameterStatus("server_version")
+	n, err := strconv.Atoi(leadingDigits(s)) // "15.18 (Debian …)", "18beta1"
+	if err != nil {
+		return 0, fmt.Errorf("read catalog: server_version %q is not understood", s)
+	}
+	if n*10000 < minServer || n*10000 >= maxServer {
+		return 0, fmt.Errorf("read catalog: PostgreSQL %s is not supported; 13 to 18 are", s)
+	}
+	return n * 10000, nil
+}
+
+func leadingDigits(s string) string {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// loader collects rows into a snapshot.
+type loader struct {
+	s         *Snapshot
+	relations map[OID]*Relation
+	digest    hash.Hash
+}
+
+func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (s *Snapshot, err error) {
+	if conn.PgConn().TxStatus() != 'I' {
+		return nil, errors.New("the connection is inside a transaction")
+	}
+	var text strings.Builder
+	text.WriteString(beginRead)
+	text.WriteString(probeSQL)
+	body := noSQLBody
+	if version >= 140000 {
+		body = sqlBody
+	}
+	for _, q := range queries {
+		text.WriteString(";")
+		text.WriteString(strings.Replace(q.sql, "%s", body, 1))
+	}
+	text.WriteString(endRead)
+
+	results := conn.PgConn().Exec(ctx, text.String())
+	defer func() {
+		closeErr := results.Close()
+		if err == nil {
+			err = closeErr
+		}
+		// An error left the transaction open; a later load starts from a clean one.
+		if conn.PgConn().TxStatus() != 'I' && !conn.IsClosed() {
+			_, rollback := conn.Exec(ctx, "ROLLBACK")
+			err = errors.Join(err, rollback)
+		}
+		if err != nil {
+			s = nil
+		}
+	}()
+
+	l := &loader{s: &Snapshot{Version: 1}, relations: map[OID]*Relation{}, digest: sha256.New()}
+	read := 0 // result sets that carry rows: the probe first, then queries in order
+	for results.NextResult() {
+		rr := results.ResultReader()
+		if len(rr.FieldDescriptions()) == 0 {
+			if _, err := rr.Close(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		name := "probe"
+		if read > 0 {
+			if read > len(queries) {
+				return nil, errors.New("more results than queries")
+			}
+			name = queries[read-1].name
+			l.hash([][]byte{[]byte(name)})
+		}
+		for rr.NextRow() {
+			r := row{cells: rr.Values()}
+			if read == 0 {
+				l.s.mark = readMark(&r)
+			} else {
+				l.hash(r.cells)
+				queries[read-1].read(l, &r)
+			}
+			if r.err == nil && r.next != len(r.cells) {
+				r.fail("more columns than expected")
+			}
+			if r.err != nil {
+				return nil, fmt.Errorf("%s: %w", name, r.err)
+			}
+		}
+		if _, err := rr.Close(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		read++
+	}
+	if err := results.Close(); err != nil {
+		return nil, err
+	}
+	if read != len(queries)+1 {
+		return nil, fmt.Errorf("%d of %d results arrived", read, len(queries)+1)
+	}
+	copy(l.s.digest[:], l.digest.Sum(nil))
+	if err := l.s.build(); err != nil {
+		return nil, err
+	}
+	return l.s, nil
+}
+
+// hash adds a row's cells, each with its length, to the digest of the contents.
+func (l *loader) hash(cells [][]byte) {
+	var n [8]byte
+	for _, c := range cells {
+		v := uint64(len(c)) + 1
+		if c == nil {
+			v = 0
+		}
+		binary.BigEndian.PutUint64(n[:], v)
+		l.digest.Write(n[:])
+		l.digest.Write(c)
+	}
+}
+
+func (l *loader) server(r *row) {
+	l.s.Database = r.text()
+	l.s.ServerVersion = int(r.int(32))
+	l.s.SearchPath = r.text()
+}
+
+func (l *loader) schema(r *row) {
+	n := Schema{OID: r.oid(), Name: r.text(), Usage: r.oids()}
+	if owner := r.oid(); !slices.Contains(n.Usage, owner) {
+		n.Usage = append(n.Usage, owner)
+	}
+	slices.Sort(n.Usage)
+	l.s.Schemas = append(l.s.Schemas, n)
+}
+
+func (l *loader) relation(r *row) {
+	c := &Relation{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: RelKind(r.letter()), Temp: r.bool(),
+		RowType: r.oid(), Definition: r.text(), Rules: r.bool(), PrimaryKey: r.attnums()}
+	l.s.Relations = append(l.s.Relations, c)
+	l.relations[c.OID] = c
+}
+
+func (l *loader) column(r *row) {
+	c := l.relations[r.oid()]
+	if c == nil {
+		r.fail("a column of an unknown relation")
+		return
+	}
+	c.Columns = append(c.Columns, Column{Num: int16(r.int(16)), Name: r.text(), Type: r.oid(), TypeMod: int32(r.int(32)),
+		NotNull: r.bool(), Generated: r.bool(), Default: r.text()})
+}
+
+func (l *loader) inherits(r *row) {
+	c := l.relations[r.oid()]
+	if c == nil {
+		r.fail("a parent of an unknown relation")
+		return
+	}
+	c.Parents = append(c.Parents, r.oid())
+}
+
+func (l *loader) typ(r *row) {
+	l.s.Types = append(l.s.Types, &Type{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: r.letter(), Category: r.letter(),
+		Elem: r.oid(), Array: r.oid(), Base: r.oid(), Relation: r.oid(), Checked: r.bool(), UserIO: r.bool(), Subtype: r.oid()})
+}
+
+func (l *loader) function(r *row) {
+	l.s.Functions = append(l.s.Functions, &Function{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: r.letter(), Args: r.oids(),
+		AllArgs: r.oids(), ArgModes: r.text(), ArgNames: r.texts(), Defaults: int(r.int(16)), Variadic: r.oid(), Result: r.oid(),
+		Set: r.bool(), Volatility: r.letter(), Language: r.text(), Extension: r.text(), Source: r.text(), Body: r.text()})
+}
+
+func (l *loader) operator(r *row) {
+	l.s.Operators = append(l.s.Operators, &Operator{OID: r.oid(), Schema: r.text(), Name: r.text(), Left: r.oid(), Right: r.oid(),
+		Result: r.oid(), Function: r.oid()})
+}
+
+func (l *loader) cast(r *row) {
+	l.s.Casts = append(l.s.Casts, &Cast{Source: r.oid(), Target: r.oid(), Function: r.oid(), Context: r.letter(), Method: r.letter()})
+}
+
+func (l *loader) role(r *row) {
+	l.s.Roles = append(l.s.Roles, Role{OID: r.oid(), Name: r.text(), Login: r.bool(), Superuser: r.bool(), MemberOf: r.oids()})
+}
+
+func (l *loader) setting(r *row) {
+	x := RoleSetting{Role: r.oid(), Database: r.bool()}
+	var found bool
+	if x.Name, x.Value, found = strings.Cut(r.text(), "="); !found {
+		r.fail("a setting without '='")
+	}
+	l.s.Settings = append(l.s.Settings, x)
+}
