@@ -1,0 +1,78 @@
+package session
+
+import (
+	"context"
+
+	"pgveil/masking"
+	"pgveil/sqlparse"
+	"pgveil/wire"
+)
+
+// Judge decides the statements of one session's user and database. Lookup and
+// Current never block.
+type Judge interface {
+	// Lookup returns a verdict at hand.
+	Lookup(q Query) (*Verdict, bool)
+	// Decide analyses the query; it runs as a job and may wait for a catalog refresh. An
+	// error means that nothing can be decided now (the catalog cannot be read).
+	Decide(ctx context.Context, q Query) (*Verdict, error)
+	// Current reports whether a verdict still holds. When it does not, decide anew before
+	// the statement is executed again.
+	Current(v *Verdict) bool
+	// Changed says that a definition may have changed through this session.
+	Changed()
+}
+
+// Query is a query string to be decided.
+type Query struct {
+	SQL        string
+	SearchPath string // text form of current_schemas(true) in this session; "" when not asked (a clear role)
+	Extended   bool   // from Parse: one statement at most
+	ParamTypes []uint32
+}
+
+// Action is what the session does with a statement.
+type Action uint8
+
+// The actions. The zero Action lets nothing through.
+const (
+	Refuse Action = iota
+	Pass          // forward; rows come back as they are, held against the witness when Compile is set
+	Mask          // forward; rows are rewritten
+	Answer        // the server runs Answer in its place
+)
+
+// Verdict is what was decided on a query string. It is immutable and shared between sessions.
+type Verdict struct {
+	SQL        string
+	Statements []*Statement
+	Generation uint64 // version of the catalog it was decided with
+}
+
+// Statement is what was decided on one statement.
+type Statement struct {
+	Action    Action
+	Tag       string              // the command: SELECT, INSERT, CREATE TABLE …; "" when not parsed
+	Refusal   *wire.Error         // Refuse
+	Answer    string              // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
+	AnswerTag string              // CommandComplete shown instead of the server's
+	Rows      bool                // it returns rows
+	Names     sqlparse.NameEffect // what it does to the meaning of names afterwards
+	Audit     AuditInfo
+
+	// Compile checks a RowDescription against the analysis and returns the row program; a nil
+	// rewriter passes rows as they are. The formats in fields are those of the rows to come.
+	// It is set for every statement of a masked role that returns rows.
+	Compile func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error)
+}
+
+// AuditInfo is the part of an audit record that is known before a statement runs.
+type AuditInfo struct {
+	Statement   string // literals replaced by $n
+	Fingerprint string
+	Verdict     string // pass, mask, refuse
+	Classes     []string
+	Columns     []string
+	Masks       []string
+	Reason      string
+}
