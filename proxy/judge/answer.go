@@ -10,15 +10,22 @@ import (
 
 // answer makes the reply to a statement that pgveil answers itself. The server runs a query of
 // constants in its place, so that every rule of the protocol is the server's own.
-func (j *userJudge) answer(b *roles.Bound, q session.Query, p *sqlparse.Plan, s *session.Statement) *session.Statement {
+func (j *userJudge) answer(b *bound, role *roles.Role, q session.Query, p *sqlparse.Plan, s *session.Statement) *session.Statement {
 	s.Action, s.Rows = session.Answer, true
 	if p.Veil.Explain != nil {
-		lines := Explain(b, p.Veil.Explain, j.role).Lines()
+		lines := Explain(b.Bound, p.Veil.Explain, role).Lines()
 		s.Answer, s.AnswerTag = linesQuery("QUERY PLAN", lines), "EXPLAIN"
 		return s
 	}
-	value, ok := j.shows(p.Veil.Show)
-	if !ok {
+	var value string
+	switch p.Veil.Show {
+	case "pgveil.version":
+		value = j.version
+	case "pgveil.role":
+		value = role.Name
+	case "pgveil.session_id":
+		value = j.sessionID
+	default:
 		return j.refuse(s, q, p, &sqlparse.Refusal{
 			SQLState: "42704", Rule: "veil-setting", Position: -1,
 			Message: "unrecognized configuration parameter \"" + p.Veil.Show + "\"",

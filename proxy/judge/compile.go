@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"pgveil/catalog"
 	"pgveil/masking"
@@ -16,14 +17,16 @@ import (
 type compiler struct {
 	keys *masking.Keys
 	log  *slog.Logger
+	now  func() time.Time
 }
 
 // program returns what turns a RowDescription into a row program: it holds the description
 // against the analysis, and refuses the result when they disagree.
-func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, disagree func()) func([]wire.Field) (*wire.RowRewriter, *wire.Error) {
+func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, disagree func()) func([]wire.Field, masking.Session) (*wire.RowRewriter, *wire.Error) {
 	var last atomic.Pointer[compiled]
-	return func(fields []wire.Field) (*wire.RowRewriter, *wire.Error) {
-		if l := last.Load(); l != nil && l.serves(fields) {
+	return func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error) {
+		settings.Year = c.now().Year()
+		if l := last.Load(); l != nil && l.serves(fields, settings) {
 			return l.rewriter, nil
 		}
 		if problem := witness(b, p, d, fields); problem != "" {
@@ -31,12 +34,12 @@ func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 			disagree()
 			return nil, wire.ErrWitness()
 		}
-		rw, err := c.compile(b, d, fields)
+		rw, err := c.compile(b, d, fields, settings)
 		if err != nil {
 			c.log.Error("a result could not be masked: it is refused", "fingerprint", p.Fingerprint, "problem", err.Error())
 			return nil, wire.ErrWitness()
 		}
-		last.Store(&compiled{fields: cloneFields(fields), rewriter: rw})
+		last.Store(&compiled{fields: cloneFields(fields), settings: settings, rewriter: rw})
 		return rw, nil
 	}
 }
@@ -44,11 +47,12 @@ func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 // compiled is a row program and the description that it was made for.
 type compiled struct {
 	fields   []wire.Field
+	settings masking.Session
 	rewriter *wire.RowRewriter
 }
 
-func (c *compiled) serves(fields []wire.Field) bool {
-	if len(fields) != len(c.fields) {
+func (c *compiled) serves(fields []wire.Field, settings masking.Session) bool {
+	if len(fields) != len(c.fields) || settings != c.settings {
 		return false
 	}
 	for i := range fields {
@@ -113,7 +117,7 @@ func sourceOf(rel *catalog.Relation, num int16) sqlparse.Source {
 	return s
 }
 
-func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Field) (*wire.RowRewriter, error) {
+func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Field, settings masking.Session) (*wire.RowRewriter, error) {
 	cells := make([]wire.Cell, len(fields))
 	masked := false
 	for i, f := range fields {
@@ -126,7 +130,7 @@ func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Fiel
 		if spec.Check(t) != nil {
 			spec = masking.Spec{Method: masking.Redact}
 		}
-		cell, err := c.keys.Compile(masking.Column{Type: t, Format: f.Format, Class: col.Class, Spec: spec})
+		cell, err := c.keys.Compile(masking.Column{Type: t, Format: f.Format, Class: col.Class, Spec: spec, Session: settings})
 		if err != nil {
 			return nil, err
 		}

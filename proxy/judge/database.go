@@ -26,25 +26,37 @@ type Source interface {
 	Close()
 }
 
-// Database judges the statements of one database under one policy. It is safe
-// for concurrent use.
-type Database struct {
+// database judges the statements of one database. It is safe for concurrent use.
+type database struct {
 	name     string
 	source   Source
-	policy   *roles.Policy
-	compiler *compiler
 	analyser *sqlparse.Analyser
 	log      *slog.Logger
 
-	bound    atomic.Pointer[roles.Bound]
-	binding  sync.Mutex // one goroutine binds a new snapshot
+	policy   atomic.Pointer[policy]
+	bound    atomic.Pointer[bound]
+	binding  sync.Mutex // one goroutine binds a new snapshot or policy
 	verdicts *lru.Cache[verdictKey, *session.Verdict]
 }
 
-// verdictKey names a decided query string. The role is compared by identity:
-// a reloaded policy has new ones.
+// policy is what a configuration says about deciding.
+type policy struct {
+	*roles.Policy
+	compiler *compiler
+}
+
+// bound is a policy applied to a snapshot. Its generation names the pair: a verdict of
+// another generation is void.
+type bound struct {
+	*roles.Bound
+	policy     *policy
+	generation uint64
+}
+
+// verdictKey names a decided query string.
 type verdictKey struct {
-	role     *roles.Role
+	role     string
+	masked   bool
 	path     string
 	extended bool
 	params   string
@@ -58,16 +70,18 @@ const verdictCacheEntries = 4096
 // maxCachedText is the longest query string that the cache of verdicts keeps, in bytes.
 const maxCachedText = 16 << 10
 
-func newDatabase(name string, source Source, policy *roles.Policy, c *compiler, a *sqlparse.Analyser, log *slog.Logger) *Database {
+func newDatabase(name string, source Source, p *policy, a *sqlparse.Analyser, log *slog.Logger) *database {
 	verdicts, err := lru.New[verdictKey, *session.Verdict](verdictCacheEntries)
 	if err != nil {
 		panic(err) // only a size below one is an error
 	}
-	return &Database{name: name, source: source, policy: policy, compiler: c, analyser: a, log: log, verdicts: verdicts}
+	d := &database{name: name, source: source, analyser: a, log: log, verdicts: verdicts}
+	d.policy.Store(p)
+	return d
 }
 
 // current returns the policy bound to an up-to-date catalog; it may wait for a refresh.
-func (d *Database) current(ctx context.Context) (*roles.Bound, error) {
+func (d *database) current(ctx context.Context) (*bound, error) {
 	s, err := d.source.Current(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("catalog of database %q: %w", d.name, err)
@@ -76,32 +90,61 @@ func (d *Database) current(ctx context.Context) (*roles.Bound, error) {
 }
 
 // peek returns the bound policy when nothing is known to have changed since.
-func (d *Database) peek() (*roles.Bound, bool) {
+func (d *database) peek() (*bound, bool) {
 	s, fresh := d.source.Peek()
 	if !fresh || s == nil {
 		return nil, false
 	}
 	b := d.bound.Load()
-	if b == nil || b.Catalog != s {
+	if b == nil || b.Catalog != s || b.policy != d.policy.Load() {
 		return nil, false
 	}
 	return b, true
 }
 
-func (d *Database) bind(s *catalog.Snapshot) *roles.Bound {
-	if b := d.bound.Load(); b != nil && b.Catalog == s {
+func (d *database) bind(s *catalog.Snapshot) *bound {
+	p := d.policy.Load()
+	if b := d.bound.Load(); b != nil && b.Catalog == s && b.policy == p {
 		return b
 	}
 	d.binding.Lock()
 	defer d.binding.Unlock()
-	if b := d.bound.Load(); b != nil && (b.Catalog == s || b.Catalog.Version > s.Version) {
-		return b
+	p = d.policy.Load()
+	old := d.bound.Load()
+	next := &bound{policy: p, generation: 1}
+	if old != nil {
+		if old.policy == p && (old.Catalog == s || old.Catalog.Version > s.Version) {
+			return old
+		}
+		if old.Catalog.Version > s.Version {
+			s = old.Catalog
+		}
+		next.generation = old.generation + 1
 	}
-	b := d.policy.Bind(s)
-	for _, err := range b.Misfits() {
-		d.log.Error("a mask does not fit its column: it is redacted instead", "database", d.name, "problem", err.Error())
+	next.Bound = p.Bind(s)
+	for _, err := range next.Misfits() {
+		d.log.Error("a mask does not fit its column: the column is redacted", "database", d.name, "problem", err.Error())
 	}
-	d.bound.Store(b)
+	if old == nil || old.policy != p {
+		d.logDead(next.Report())
+	}
+	d.bound.Store(next)
 	d.verdicts.Purge()
-	return b
+	return next
+}
+
+// logDead says once what in the policy can never matter in this database.
+func (d *database) logDead(r roles.Report) {
+	for _, x := range r.DeadMembers {
+		d.log.Warn("a role's member matches no PostgreSQL role", "database", d.name, "member", x)
+	}
+	for _, x := range r.DeadMasks {
+		d.log.Warn("a mask is for a class that no column has", "database", d.name, "mask", x)
+	}
+	for _, x := range r.DeadRules {
+		d.log.Warn("a classification rule matches no column", "database", d.name, "rule", x.Pattern, "line", x.Line)
+	}
+	for _, x := range r.DeadTrusted {
+		d.log.Warn("a trusted function does not exist", "database", d.name, "function", x)
+	}
 }

@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"pgveil/catalog"
@@ -12,15 +13,34 @@ import (
 	"pgveil/wire"
 )
 
-// userJudge judges one session: one user of one database, in one role.
+// userJudge judges one session: one user of one database. It is safe for concurrent use.
 type userJudge struct {
-	*Database
-	user  string
-	role  *roles.Role
-	shows func(name string) (string, bool) // the values of SHOW pgveil.*
+	*database
+	user      string
+	clear     bool // the session relays: its role saw everything when it was bound
+	version   string
+	sessionID string
+
+	last atomic.Pointer[membership]
+}
+
+// membership is the role of the session's user under one bound policy.
+type membership struct {
+	bound *bound
+	role  *roles.Role // nil: denied
 }
 
 var _ session.Judge = (*userJudge)(nil)
+
+// role finds the user's role; walking the memberships is done once for each bound policy.
+func (j *userJudge) role(b *bound) *roles.Role {
+	if m := j.last.Load(); m != nil && m.bound == b {
+		return m.role
+	}
+	m := &membership{b, b.RoleOf(j.user)}
+	j.last.Store(m)
+	return m.role
+}
 
 // Lookup returns a verdict at hand. It never waits.
 func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
@@ -28,15 +48,19 @@ func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
 	if !ok {
 		return nil, false
 	}
-	key := j.key(q)
-	if v, ok := j.verdicts.Get(key); ok && v.Generation == b.Catalog.Version {
+	role := j.role(b)
+	if role == nil {
+		return nil, false
+	}
+	key := j.key(role, q)
+	if v, ok := j.verdicts.Get(key); ok && v.Generation == b.generation {
 		return v, true
 	}
 	plans, ok := j.analyser.Lookup(q.SQL, j.env(b, q))
 	if !ok {
 		return nil, false
 	}
-	return j.keep(key, j.verdict(b, q, plans)), true
+	return j.keep(key, j.verdict(b, role, q, plans)), true
 }
 
 // Decide analyses a query string. It may wait for the catalog.
@@ -45,24 +69,34 @@ func (j *userJudge) Decide(ctx context.Context, q session.Query) (*session.Verdi
 	if err != nil {
 		return nil, err
 	}
+	role := j.role(b)
+	if role == nil {
+		return nil, wire.ErrNoRole(j.user)
+	}
 	plans, err := j.analyser.Analyse(q.SQL, j.env(b, q))
 	if err != nil {
-		return j.unparsed(b, q, err), nil
+		return j.unparsed(b, role, q, err), nil
 	}
-	return j.keep(j.key(q), j.verdict(b, q, plans)), nil
+	return j.keep(j.key(role, q), j.verdict(b, role, q, plans)), nil
 }
 
 // Current reports whether a verdict still holds: nothing is known to have changed since.
 func (j *userJudge) Current(v *session.Verdict) bool {
 	b, ok := j.peek()
-	return ok && v.Generation == b.Catalog.Version
+	return ok && v.Generation == b.generation
 }
 
 // Changed makes every plan of the database stale.
 func (j *userJudge) Changed() { j.source.Stale() }
 
-func (j *userJudge) key(q session.Query) verdictKey {
-	k := verdictKey{role: j.role, path: q.SearchPath, extended: q.Extended, sql: q.SQL}
+// known reports whether word is a name of the catalog, which an error may show.
+func (j *userJudge) known(word []byte) bool {
+	b := j.bound.Load()
+	return b != nil && b.Catalog.HasName(word)
+}
+
+func (j *userJudge) key(role *roles.Role, q session.Query) verdictKey {
+	k := verdictKey{role: role.Name, masked: !j.clear, path: q.SearchPath, extended: q.Extended, sql: q.SQL}
 	if len(q.ParamTypes) > 0 {
 		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
 	}
@@ -83,24 +117,33 @@ func (j *userJudge) keep(k verdictKey, v *session.Verdict) *session.Verdict {
 	return v
 }
 
-func (j *userJudge) env(b *roles.Bound, q session.Query) *sqlparse.Env {
+func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
 	return &sqlparse.Env{
 		Catalog: b.Catalog, SearchPath: searchPath(q.SearchPath, b.Catalog, j.user), User: j.user,
 		Trusted: b.Trusted(), ParamTypes: q.ParamTypes,
 	}
 }
 
-// verdict decides plans for the session's role.
-func (j *userJudge) verdict(b *roles.Bound, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
-	v := &session.Verdict{SQL: q.SQL, Generation: b.Catalog.Version, Statements: make([]*session.Statement, len(plans))}
+// searchPath gives the effective search path: the server's own word when the session
+// has asked for it, else what the catalog says that the user starts with.
+func searchPath(array string, s *catalog.Snapshot, user string) []string {
+	if array == "" {
+		return startPath(s, user)
+	}
+	return parseNameArray(array)
+}
+
+// verdict decides plans for a role.
+func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
+	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Statements: make([]*session.Statement, len(plans))}
 	for i, p := range plans {
-		v.Statements[i] = j.statement(b, q, p)
+		v.Statements[i] = j.statement(b, role, q, p)
 	}
 	return v
 }
 
-func (j *userJudge) statement(b *roles.Bound, q session.Query, p *sqlparse.Plan) *session.Statement {
-	d := b.Decide(p, j.role)
+func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sqlparse.Plan) *session.Statement {
+	d := b.Decide(p, role)
 	s := &session.Statement{
 		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names,
 		Audit: session.AuditInfo{
@@ -108,19 +151,18 @@ func (j *userJudge) statement(b *roles.Bound, q session.Query, p *sqlparse.Plan)
 			Classes: d.Classes, Columns: d.Touched, Masks: d.Masks,
 		},
 	}
-	switch {
-	case d.Verdict == roles.Refuse:
+	if d.Verdict == roles.Refuse {
 		return j.refuse(s, q, p, d.Refusal)
-	case p.Kind == sqlparse.KindVeil:
-		return j.answer(b, q, p, s)
-	case j.role.Clear():
-		s.Action = session.Pass
-	case d.Verdict == roles.Pass:
-		s.Action = session.Pass
-		s.Compile = j.compiler.program(b, p, d, j.source.Stale)
-	default:
+	}
+	if p.Kind == sqlparse.KindVeil {
+		return j.answer(b, role, q, p, s)
+	}
+	s.Action = session.Pass
+	if d.Verdict == roles.Mask {
 		s.Action = session.Mask
-		s.Compile = j.compiler.program(b, p, d, j.source.Stale)
+	}
+	if !j.clear {
+		s.Compile = b.policy.compiler.program(b.Bound, p, d, j.source.Stale)
 	}
 	return s
 }
@@ -139,23 +181,14 @@ func (j *userJudge) refuse(s *session.Statement, q session.Query, p *sqlparse.Pl
 
 // unparsed is the verdict on a string that the parser does not accept: a role that sees
 // everything may have the server's own word on it, any other gets the parser's error.
-func (j *userJudge) unparsed(b *roles.Bound, q session.Query, err error) *session.Verdict {
-	p := &sqlparse.Plan{Text: q.SQL, Normalized: sqlparse.UnparsedText, Fingerprint: ""}
-	s := &session.Statement{Tag: "", Rows: true, Names: sqlparse.NamesCatalog, Audit: session.AuditInfo{Statement: p.Normalized}}
-	v := &session.Verdict{SQL: q.SQL, Generation: b.Catalog.Version, Statements: []*session.Statement{s}}
-	if j.role.Clear() {
+func (j *userJudge) unparsed(b *bound, role *roles.Role, q session.Query, err error) *session.Verdict {
+	p := &sqlparse.Plan{Text: q.SQL, Normalized: sqlparse.UnparsedText}
+	s := &session.Statement{Rows: true, Names: sqlparse.NamesCatalog, Audit: session.AuditInfo{Statement: p.Normalized}}
+	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Statements: []*session.Statement{s}}
+	if j.clear && role.Clear() {
 		s.Action, s.Audit.Verdict, s.Audit.Reason = session.Pass, roles.Pass.String(), "not parsed"
 		return v
 	}
 	j.refuse(s, q, p, sqlparse.RefusalOf(err))
 	return v
-}
-
-// searchPath gives the effective search path: the server's own word when the session
-// has asked for it, else what the catalog says that the user starts with.
-func searchPath(array string, s *catalog.Snapshot, user string) []string {
-	if array == "" {
-		return startPath(s, user)
-	}
-	return parseNameArray(array)
 }
