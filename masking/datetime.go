@@ -1,0 +1,143 @@
+package masking
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+	"time"
+)
+
+// epochUnix is 2000-01-01 00:00:00 UTC, where PostgreSQL counts from, in Unix seconds.
+const epochUnix = 946_684_800
+
+const secondsPerDay = 86_400
+
+// civil is a day of the proleptic Gregorian calendar. Year 0 is 1 BC.
+type civil struct{ year, month, day int }
+
+func civilFromDays(days int64) civil {
+	y, m, d := time.Unix(epochUnix+days*secondsPerDay, 0).UTC().Date()
+	return civil{y, int(m), d}
+}
+
+func (c civil) days() int64 {
+	return (time.Date(c.year, time.Month(c.month), c.day, 0, 0, 0, 0, time.UTC).Unix() - epochUnix) / secondsPerDay
+}
+
+// appendDate writes a date of the years 1 to 9999, in the session's style if as text.
+func appendDate(dst []byte, format int16, st style, days int64) []byte {
+	if format == binaryFormat {
+		return binary.BigEndian.AppendUint32(dst, uint32(int32(days)))
+	}
+	return appendCivil(dst, st, civilFromDays(days))
+}
+
+func appendCivil(dst []byte, st style, c civil) []byte {
+	first, second := c.month, c.day
+	if st.dayFirst || st.date == styleGerman {
+		first, second = second, first
+	}
+	separator := byte('-')
+	switch st.date {
+	case styleSQL:
+		separator = '/'
+	case styleGerman:
+		separator = '.'
+	case stylePostgres:
+	case styleISO, styleUnknown: // ISO is read back under every style
+		dst = appendPadded(dst, c.year, 4)
+		dst = append(dst, '-')
+		dst = appendPadded(dst, c.month, 2)
+		dst = append(dst, '-')
+		return appendPadded(dst, c.day, 2)
+	}
+	dst = appendPadded(dst, first, 2)
+	dst = append(dst, separator)
+	dst = appendPadded(dst, second, 2)
+	dst = append(dst, separator)
+	return appendPadded(dst, c.year, 4)
+}
+
+// appendTimestamp writes a timestamp of the years 1 to 9999; with a zone it is in UTC.
+func appendTimestamp(dst []byte, format int16, st style, zone bool, micros int64) []byte {
+	if format == binaryFormat {
+		return binary.BigEndian.AppendUint64(dst, uint64(micros))
+	}
+	days, within := floorDiv(micros, microsPerDay), floorMod(micros, microsPerDay)
+	c := civilFromDays(days)
+	if st.date == stylePostgres { // Mon Jan 01 00:00:00 2024 UTC
+		weekday := time.Weekday(floorMod(days+6, 7)) // 2000-01-01 was a Saturday
+		dst = append(dst, weekday.String()[:3]...)
+		dst = append(dst, ' ')
+		month := time.Month(c.month).String()[:3]
+		if st.dayFirst {
+			dst = appendPadded(dst, c.day, 2)
+			dst = append(dst, ' ')
+			dst = append(dst, month...)
+		} else {
+			dst = append(dst, month...)
+			dst = append(dst, ' ')
+			dst = appendPadded(dst, c.day, 2)
+		}
+		dst = append(dst, ' ')
+		dst = appendTime(dst, within)
+		dst = append(dst, ' ')
+		dst = appendPadded(dst, c.year, 4)
+	} else {
+		dst = appendCivil(dst, st, c)
+		dst = append(dst, ' ')
+		dst = appendTime(dst, within)
+	}
+	switch {
+	case !zone:
+	case st.date == styleISO || st.date == styleUnknown:
+		dst = append(dst, "+00"...)
+	default:
+		dst = append(dst, " UTC"...)
+	}
+	return dst
+}
+
+// appendTime writes a time of day, without trailing zeros of the fraction.
+func appendTime(dst []byte, micros int64) []byte {
+	seconds := int(micros / 1_000_000)
+	dst = appendPadded(dst, seconds/3600, 2)
+	dst = append(dst, ':')
+	dst = appendPadded(dst, seconds/60%60, 2)
+	dst = append(dst, ':')
+	dst = appendPadded(dst, seconds%60, 2)
+	fraction := int(micros % 1_000_000)
+	if fraction == 0 {
+		return dst
+	}
+	dst = append(dst, '.')
+	dst = appendPadded(dst, fraction, 6)
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
+}
+
+// appendPadded writes n >= 0 with zeros in front up to the width.
+func appendPadded(dst []byte, n, width int) []byte {
+	for limit := int(math.Pow10(width - 1)); limit > 1 && n < limit; limit /= 10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendInt(dst, int64(n), 10)
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func floorMod(a, b int64) int64 {
+	m := a % b
+	if m < 0 {
+		m += b
+	}
+	return m
+}

@@ -1,0 +1,154 @@
+package masking
+
+import (
+	"fmt"
+	"math"
+)
+
+// oldestShown is the age from which a date's year would tell an age over 89
+// (45 CFR 164.514(b)(2)(i)(C)). A year's difference of 90 may still be an age of 89: it counts as over.
+const oldestShown = 90
+
+// minYear is the earliest believable Session.Year: an unset clock must not
+// make every age look young.
+const minYear = 2020
+
+func (s Spec) checkGeneralize(t Type) error {
+	family := familyOf(t)
+	switch s.To {
+	case ToYear, ToMonth, ToDecade:
+		switch family {
+		case famDate, famTimestamp, famTimestampTZ:
+			return nil
+		}
+		return s.misfit(t, "it serves date, timestamp and timestamptz")
+	case ToZip3:
+		if family == famText {
+			if n := t.length(); n > 0 && n < 3 {
+				return s.misfit(t, "it needs at least 3 characters")
+			}
+			return nil
+		}
+		if t.OID == oidInt4 || t.OID == oidInt8 {
+			return nil
+		}
+		return s.misfit(t, "it serves text types, int4 and int8")
+	case ToAge90:
+		switch family {
+		case famInt, famFloat:
+			return nil
+		case famNumeric:
+			if precision, scale, ok := t.numericMod(); ok && precision-scale < 2 {
+				return s.misfit(t, "it needs 2 digits before the decimal point")
+			}
+			return nil
+		case famText:
+			if n := t.length(); n > 0 && n < len(over89) {
+				return s.misfit(t, fmt.Sprintf("it needs at least %d characters", len(over89)))
+			}
+			return nil
+		}
+		return s.misfit(t, "it serves numbers and text types")
+	case ToBucket:
+		if s.Bucket < 1 || s.Bucket > maxBucket {
+			return fmt.Errorf("mask %s: the width must be from 1 to %d", s, int64(maxBucket))
+		}
+		switch family {
+		case famInt:
+			if s.Bucket > maxInt(intSize(t.OID)) {
+				return s.misfit(t, "the width is larger than every value")
+			}
+			return nil
+		case famNumeric, famFloat:
+			return nil
+		}
+		return s.misfit(t, "it serves numbers")
+	}
+	return fmt.Errorf("mask generalize has no form %q", s.To)
+}
+
+func compileGeneralize(c Column, st style, redacted *constant) (Cell, error) {
+	switch c.Spec.To {
+	case ToYear, ToMonth, ToDecade:
+		if c.Session.Year < minYear {
+			return nil, fmt.Errorf("mask %s needs to know this year, and %d cannot be it", c.Spec, c.Session.Year)
+		}
+		return &dateCell{
+			family: familyOf(c.Type), format: c.Format, style: st, to: c.Spec.To,
+			oldest: st.year - oldestShown + 1, redacted: redacted,
+		}, nil
+	case ToZip3:
+		return &zipCell{typ: c.Type, format: c.Format, redacted: redacted}, nil
+	case ToAge90:
+		if familyOf(c.Type) == famText {
+			return &ageTextCell{typ: c.Type, redacted: redacted}, nil
+		}
+		return newNumberCell(c, redacted), nil
+	case ToBucket:
+		return newNumberCell(c, redacted), nil
+	}
+	return nil, fmt.Errorf("mask generalize has no form %q", c.Spec.To)
+}
+
+// dateCell moves dates and timestamps to the start of their year, month or
+// decade. A date before the year that tells an age over 89, and infinity, get redact's constant.
+// A timestamptz is read in UTC, so that every session sees the same.
+type dateCell struct {
+	family   family
+	format   int16
+	style    style
+	to       string
+	oldest   int // the first year that shows
+	redacted *constant
+}
+
+func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
+	if cell == nil {
+		return d.redacted.MaskCell(dst, nil)
+	}
+	c, ok := d.read(cell)
+	if !ok || c.year < d.oldest || c.year > maxShownYear {
+		return d.redacted.MaskCell(dst, nil)
+	}
+	switch d.to {
+	case ToYear:
+		c.month, c.day = 1, 1
+	case ToMonth:
+		c.day = 1
+	case ToDecade:
+		c.year, c.month, c.day = c.year-c.year%10, 1, 1
+	default:
+		return d.redacted.MaskCell(dst, nil)
+	}
+	if d.family == famDate {
+		if d.format == textFormat {
+			return appendCivil(dst, d.style, c), true
+		}
+		return appendDate(dst, d.format, d.style, c.days()), true
+	}
+	return appendTimestamp(dst, d.format, d.style, d.family == famTimestampTZ, c.days()*microsPerDay), true
+}
+
+// maxShownYear keeps results in the years that every client can read.
+const maxShownYear = 9999
+
+// newNumberCell makes the mask for age90 and bucket on numbers.
+func newNumberCell(c Column, redacted *constant) *numberCell {
+	n := &numberCell{typ: c.Type, family: familyOf(c.Type), format: c.Format, redacted: redacted}
+	if c.Spec.To == ToBucket {
+		n.width = c.Spec.Bucket
+	}
+	switch n.family {
+	case famInt:
+		n.least, n.most = minInt(intSize(c.Type.OID)), maxInt(intSize(c.Type.OID))
+	case famNumeric:
+		n.most = maxExact
+		if precision, scale, ok := c.Type.numericMod(); ok && precision-scale < 18 {
+			n.most = int64(math.Pow10(max(precision-scale, 0))) - 1
+		}
+		n.least = -n.most
+	case famFloat:
+		n.least, n.most = -maxFloatInt, maxFloatInt
+	}
+	return n
+}

@@ -1,0 +1,228 @@
+package masking
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"math"
+)
+
+// minHashLength is the shortest varchar(n) that a hash fits: 8 hexadecimal
+// digits. Shorter ones would make different values equal.
+const minHashLength = 8
+
+// minHashPrecision is the least number of digits of a numeric(p) for a hash.
+const minHashPrecision = 4
+
+// hashText is the length of a hash as text, in hexadecimal digits.
+const hashText = 32
+
+func (s Spec) checkHash(t Type) error {
+	switch familyOf(t) {
+	case famText:
+		if n := t.length(); n > 0 && n < minHashLength {
+			return s.misfit(t, fmt.Sprintf("it needs at least %d characters", minHashLength))
+		}
+		return nil
+	case famInt, famUUID, famBytea:
+		return nil
+	case famNumeric:
+		precision, scale, ok := t.numericMod()
+		if ok && scale != 0 {
+			return s.misfit(t, "it gives whole numbers, so it serves numeric without a scale")
+		}
+		if ok && precision < minHashPrecision {
+			return s.misfit(t, fmt.Sprintf("it needs at least %d digits", minHashPrecision))
+		}
+		return nil
+	}
+	return s.misfit(t, "it serves text types, integers, numeric without a scale, uuid and bytea")
+}
+
+// hashCell replaces a value by its HMAC-SHA-256 (RFC 2104) under the class
+// group's key. What goes in is the value's canonical text, so that the digest is the same
+// whichever type and format carries the value: integers and numeric in decimal digits
+// without superfluous zeros, uuid in lower case with hyphens, text in UTF-8
+// without char(n)'s padding, bytea as its bytes.
+type hashCell struct {
+	typ      Type
+	family   family
+	format   int16
+	charset  charset
+	modulus  uint64 // numeric(p): 10^p; 0 when the digest's 63 bits fit
+	mac      hash.Hash
+	input    []byte // canonical input, reused
+	sum      [sha256.Size]byte
+	number   decimal
+	redacted *constant
+}
+
+func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error) {
+	if k == nil {
+		return nil, fmt.Errorf("mask %s %w", c.Spec, errNoKey)
+	}
+	g := group(c.Class)
+	if g == "" {
+		return nil, fmt.Errorf("mask %s needs a class to derive its key from", c.Spec)
+	}
+	key, err := k.derive(Hash, g)
+	if err != nil {
+		return nil, err
+	}
+	h := &hashCell{
+		typ: c.Type, family: familyOf(c.Type), format: c.Format, charset: st.charset,
+		mac: hmac.New(sha256.New, key), redacted: redacted,
+	}
+	if precision, _, ok := c.Type.numericMod(); ok && precision < 19 { // 63 bits have 19 digits
+		h.modulus = uint64(math.Pow10(precision))
+	}
+	return h, nil
+}
+
+func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
+	if cell == nil || !h.canonical(cell) {
+		return h.redacted.MaskCell(dst, nil)
+	}
+	h.mac.Reset()
+	h.mac.Write(h.input)
+	h.mac.Sum(h.sum[:0])
+	first := binary.BigEndian.Uint64(h.sum[:])
+	switch h.family {
+	case famText:
+		n := hashText
+		if limit := h.typ.length(); limit > 0 {
+			n = min(n, limit)
+		}
+		var digits [hashText]byte
+		hex.Encode(digits[:], h.sum[:hashText/2])
+		dst = append(dst, digits[:n]...)
+		return appendPadding(dst, h.typ, n), true
+	case famInt:
+		// The first bits of the digest, so that narrower types agree with wider ones.
+		size := intSize(h.typ.OID)
+		return appendInt(dst, h.format, h.typ.OID, int64(first>>(64-8*size+1))), true
+	case famNumeric:
+		n := first >> 1
+		if h.modulus != 0 {
+			n %= h.modulus
+		}
+		return appendNumericInt(dst, h.format, int64(n)), true
+	case famUUID:
+		id := [16]byte(h.sum[:16])
+		id[6] = id[6]&0x0f | 0x80 // version 8: free-form (RFC 9562, section 5.8)
+		id[8] = id[8]&0x3f | 0x80
+		if h.format == binaryFormat {
+			return append(dst, id[:]...), true
+		}
+		return appendUUID(dst, &id), true
+	case famBytea:
+		if h.format == binaryFormat {
+			return append(dst, h.sum[:]...), true
+		}
+		dst = append(dst, `\x`...)
+		return hex.AppendEncode(dst, h.sum[:]), true
+	}
+	return h.redacted.MaskCell(dst, nil)
+}
+
+// canonical puts the canonical form of the value into h.input. It is false
+// for a cell that is no value of the type.
+func (h *hashCell) canonical(cell []byte) bool {
+	h.input = h.input[:0]
+	switch h.family {
+	case famText:
+		return h.canonicalText(cell)
+	case famInt:
+		n, ok := parseInt(cell, h.format, h.typ.OID)
+		h.input = appendInt(h.input, textFormat, h.typ.OID, n)
+		return ok
+	case famNumeric:
+		if !h.number.parse(cell, h.format) {
+			return false
+		}
+		h.input = h.number.appendText(h.input)
+		return true
+	case famUUID:
+		var id [16]byte
+		if h.format == binaryFormat {
+			if len(cell) != len(id) {
+				return false
+			}
+			id = [16]byte(cell)
+		} else {
+			var ok bool
+			if id, ok = parseUUID(cell); !ok {
+				return false
+			}
+		}
+		h.input = appendUUID(h.input, &id)
+		return true
+	case famBytea:
+		if h.format == binaryFormat {
+			h.input = append(h.input, cell...)
+			return true
+		}
+		var ok bool
+		h.input, ok = appendBytea(h.input, cell)
+		return ok
+	}
+	return false
+}
+
+func (h *hashCell) canonicalText(cell []byte) bool {
+	for h.typ.OID == oidBpchar && len(cell) > 0 && cell[len(cell)-1] == ' ' {
+		cell = cell[:len(cell)-1]
+	}
+	switch h.charset {
+	case charsetUTF8:
+		h.input = append(h.input, cell...)
+		return true
+	case charsetLatin1:
+		for _, c := range cell {
+			h.input = appendLatin1(h.input, c)
+		}
+		return true
+	case charsetSingle, charsetOther:
+		// Without a conversion table a value would not agree with itself read by another client.
+		h.input = append(h.input, cell...)
+		return isASCII(cell)
+	}
+	return false
+}
+
+func appendLatin1(dst []byte, c byte) []byte {
+	if c < 0x80 {
+		return append(dst, c)
+	}
+	return append(dst, 0xc0|c>>6, 0x80|c&0x3f)
+}
+
+// appendBytea decodes the text form of a bytea, which says itself whether it
+// is hex or escape: escape writes a backslash twice (PostgreSQL docs, section 8.4).
+func appendBytea(dst, cell []byte) ([]byte, bool) {
+	if len(cell) >= 2 && cell[0] == '\\' && cell[1] == 'x' {
+		dst, err := hex.AppendDecode(dst, cell[2:])
+		return dst, err == nil
+	}
+	for i := 0; i < len(cell); i++ {
+		c := cell[i]
+		switch {
+		case c != '\\':
+			dst = append(dst, c)
+		case i+1 < len(cell) && cell[i+1] == '\\':
+			dst = append(dst, c)
+			i++
+		case i+3 < len(cell) && isOctal(cell[i+1], '3') && isOctal(cell[i+2], '7') && isOctal(cell[i+3], '7'):
+			dst = append(dst, (cell[i+1]-'0')<<6|(cell[i+2]-'0')<<3|(cell[i+3]-'0'))
+			i += 3
+		default:
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+func isOctal(c, most byte) bool { return c >= '0' && c <= most }

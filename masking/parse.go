@@ -1,0 +1,209 @@
+package masking
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of options. They are far above any sensible use and keep a mistyped
+// configuration from making cells of unbounded size.
+const (
+	maxKeep   = 1000
+	maxValue  = 4096 // bytes of a fixed value
+	maxBucket = 1_000_000_000_000
+)
+
+// The words that generalize's option "to" takes; bucket is followed by its width.
+const (
+	ToYear   = "year"
+	ToMonth  = "month"
+	ToDecade = "decade"
+	ToZip3   = "zip3"
+	ToAge90  = "age90"
+	ToBucket = "bucket"
+)
+
+// optionNames lists the options that each mask takes.
+var optionNames = map[Method][]string{
+	Clear:      nil,
+	Redact:     nil,
+	Null:       nil,
+	Fixed:      {"value"},
+	Partial:    {"keep_first", "keep_last", "char"},
+	Hash:       nil,
+	Generalize: {"to"},
+}
+
+// ParseSpec reads a mask from its name and options as the configuration
+// writes them. Every option is checked; an option that the mask does not take,
+// one that it needs and lacks, and a value out of range are errors.
+func ParseSpec(method string, options map[string]string) (Spec, error) {
+	s := Spec{Method: Method(method)}
+	switch s.Method {
+	case Token, Pseudonym, Shift, Scrub:
+		return Spec{}, fmt.Errorf("mask %s is not supported yet", s.Method)
+	}
+	takes, known := optionNames[s.Method]
+	if !known {
+		return Spec{}, fmt.Errorf("unknown mask %q: use clear, redact, null, fixed, partial, hash or generalize", method)
+	}
+	given := make([]string, 0, len(options))
+	for name := range options {
+		given = append(given, name)
+	}
+	sort.Strings(given) // the same mistake gives the same message each time
+	for _, name := range given {
+		if slices.Contains(takes, name) {
+			continue
+		}
+		if len(takes) == 0 {
+			return Spec{}, fmt.Errorf("mask %s takes no options, but %s is set", s.Method, name)
+		}
+		return Spec{}, fmt.Errorf("mask %s has no option %s: it takes %s", s.Method, name, strings.Join(takes, ", "))
+	}
+	var err error
+	switch s.Method {
+	case Clear, Redact, Null, Hash:
+	case Fixed:
+		err = s.parseFixedOption(options)
+	case Partial:
+		err = s.parsePartialOptions(options)
+	case Generalize:
+		err = s.parseGeneralizeOption(options)
+	default:
+		err = fmt.Errorf("mask %s is not supported yet", s.Method)
+	}
+	if err != nil {
+		return Spec{}, err
+	}
+	return s, nil
+}
+
+func (s *Spec) parseFixedOption(options map[string]string) error {
+	value, ok := options["value"]
+	switch {
+	case !ok:
+		return fmt.Errorf("mask fixed needs the option value")
+	case len(value) > maxValue:
+		return fmt.Errorf("mask fixed: value has %d bytes, at most %d are allowed", len(value), maxValue)
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		return fmt.Errorf("mask fixed: value must be UTF-8 without NUL characters")
+	}
+	s.Value = value
+	return nil
+}
+
+func (s *Spec) parsePartialOptions(options map[string]string) error {
+	var err error
+	if s.KeepFirst, err = keepOption(options, "keep_first"); err != nil {
+		return err
+	}
+	if s.KeepLast, err = keepOption(options, "keep_last"); err != nil {
+		return err
+	}
+	if s.KeepFirst == 0 && s.KeepLast == 0 {
+		return fmt.Errorf("mask partial keeps nothing: set keep_first or keep_last, or use redact")
+	}
+	s.Char = '*'
+	if text, ok := options["char"]; ok {
+		r, size := utf8.DecodeRuneInString(text)
+		if size == 0 || size != len(text) || r == utf8.RuneError || !unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return fmt.Errorf("mask partial: char must be one printable character, not a space")
+		}
+		s.Char = r
+	}
+	return nil
+}
+
+func keepOption(options map[string]string, name string) (int, error) {
+	text, ok := options[name]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n > maxKeep {
+		return 0, fmt.Errorf("mask partial: %s must be a whole number from 0 to %d, not %q", name, maxKeep, text)
+	}
+	return int(n), nil
+}
+
+func (s *Spec) parseGeneralizeOption(options map[string]string) error {
+	const want = "year, month, decade, zip3, age90 or bucket N"
+	to, ok := options["to"]
+	if !ok {
+		return fmt.Errorf("mask generalize needs the option to: %s", want)
+	}
+	switch to {
+	case ToYear, ToMonth, ToDecade, ToZip3, ToAge90:
+		s.To = to
+		return nil
+	}
+	word, width, _ := strings.Cut(to, " ")
+	if word != ToBucket {
+		return fmt.Errorf("mask generalize: to must be %s, not %q", want, to)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(width), 10, 64)
+	if err != nil || n < 1 || n > maxBucket {
+		return fmt.Errorf("mask generalize: bucket needs a width from 1 to %d, as in \"bucket 10\", not %q", int64(maxBucket), to)
+	}
+	s.To, s.Bucket = ToBucket, n
+	return nil
+}
+
+// String writes the mask as explanations and audit records show it:
+// "redact", "partial(keep_last 4)", "generalize(bucket 10)".
+func (s Spec) String() string {
+	switch s.Method {
+	case Fixed:
+		return "fixed(" + s.Value + ")"
+	case Partial:
+		var parts []string
+		if s.KeepFirst != 0 {
+			parts = append(parts, "keep_first "+strconv.Itoa(s.KeepFirst))
+		}
+		if s.KeepLast != 0 {
+			parts = append(parts, "keep_last "+strconv.Itoa(s.KeepLast))
+		}
+		if s.Char != '*' && s.Char != 0 {
+			parts = append(parts, "char "+string(s.Char))
+		}
+		return "partial(" + strings.Join(parts, ", ") + ")"
+	case Generalize:
+		if s.To == ToBucket {
+			return "generalize(bucket " + strconv.FormatInt(s.Bucket, 10) + ")"
+		}
+		return "generalize(" + s.To + ")"
+	}
+	return string(s.Method)
+}
+
+// Keyed reports whether the mask needs the key file.
+func (s Spec) Keyed() bool {
+	switch s.Method {
+	case Hash, Token, Pseudonym, Shift:
+		return true
+	}
+	return false
+}
+
+// Stricter gives the mask for a value that depends on columns of two classes:
+// clear gives way to every other mask, null wins, and two masks that differ in
+// method or options become redact, since each might show what the other hides.
+func Stricter(a, b Spec) Spec {
+	switch {
+	case a == b:
+		return a
+	case a.Method == Null || b.Method == Null:
+		return Spec{Method: Null}
+	case a.Method == Clear:
+		return b
+	case b.Method == Clear:
+		return a
+	}
+	return Spec{Method: Redact}
+}

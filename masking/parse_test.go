@@ -1,0 +1,98 @@
+package masking
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseSpec(t *testing.T) {
+	type options = map[string]string
+	for _, c := range []struct {
+		method  string
+		options options
+		want    string // the spec's String
+		err     string // or a part of the error
+	}{
+		{"clear", nil, "clear", ""},
+		{"redact", options{}, "redact", ""},
+		{"null", nil, "null", ""},
+		{"hash", nil, "hash", ""},
+		{"fixed", options{"value": "n/a"}, "fixed(n/a)", ""},
+		{"fixed", options{"value": ""}, "fixed()", ""},
+		{"partial", options{"keep_last": "4"}, "partial(keep_last 4)", ""},
+		{"partial", options{"keep_first": "1", "keep_last": "2", "char": "#"}, "partial(keep_first 1, keep_last 2, char #)", ""},
+		{"partial", options{"keep_first": "3", "char": "•"}, "partial(keep_first 3, char •)", ""},
+		{"generalize", options{"to": "year"}, "generalize(year)", ""},
+		{"generalize", options{"to": "zip3"}, "generalize(zip3)", ""},
+		{"generalize", options{"to": "bucket 10"}, "generalize(bucket 10)", ""},
+
+		{"", nil, "", `unknown mask ""`},
+		{"Redact", nil, "", `unknown mask "Redact"`},
+		{"encrypt", nil, "", "unknown mask"},
+		{"token", nil, "", "mask token is not supported yet"},
+		{"pseudonym", nil, "", "mask pseudonym is not supported yet"},
+		{"shift", options{"days": "30"}, "", "mask shift is not supported yet"},
+		{"scrub", nil, "", "mask scrub is not supported yet"},
+		{"redact", options{"value": "x"}, "", "takes no options, but value is set"},
+		{"hash", options{"keep_last": "4"}, "", "takes no options"},
+		{"fixed", nil, "", "needs the option value"},
+		{"fixed", options{"value": "a\x00"}, "", "NUL"},
+		{"fixed", options{"value": "\xff"}, "", "UTF-8"},
+		{"fixed", options{"value": strings.Repeat("x", maxValue+1)}, "", "bytes"},
+		{"fixed", options{"value": "x", "char": "y"}, "", "no option char"},
+		{"partial", nil, "", "keeps nothing"},
+		{"partial", options{"keep_last": "0"}, "", "keeps nothing"},
+		{"partial", options{"keep_last": "-1"}, "", "keep_last must be a whole number"},
+		{"partial", options{"keep_first": "1.5"}, "", "keep_first must be a whole number"},
+		{"partial", options{"keep_first": "1001"}, "", "keep_first must be a whole number"},
+		{"partial", options{"keep_last": ""}, "", "keep_last must be"},
+		{"partial", options{"keep_last": "4", "char": ""}, "", "char must be one"},
+		{"partial", options{"keep_last": "4", "char": "ab"}, "", "char must be one"},
+		{"partial", options{"keep_last": "4", "char": " "}, "", "char must be one"},
+		{"partial", options{"keep_last": "4", "char": "\x00"}, "", "char must be one"},
+		{"partial", options{"keep_last": "4", "char": "\xff"}, "", "char must be one"},
+		{"generalize", nil, "", "needs the option to"},
+		{"generalize", options{"to": "week"}, "", "to must be"},
+		{"generalize", options{"to": "bucket"}, "", "bucket needs a width"},
+		{"generalize", options{"to": "bucket 0"}, "", "bucket needs a width"},
+		{"generalize", options{"to": "bucket -5"}, "", "bucket needs a width"},
+		{"generalize", options{"to": "bucket 9223372036854775807"}, "", "bucket needs a width"},
+		{"generalize", options{"to": "year", "days": "3"}, "", "no option days"},
+	} {
+		s, err := ParseSpec(c.method, c.options)
+		switch {
+		case c.err == "" && (err != nil || s.String() != c.want):
+			t.Errorf("%s %v: got %q, %v, want %q", c.method, c.options, s, err, c.want)
+		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+			t.Errorf("%s %v: got error %v, want %q", c.method, c.options, err, c.err)
+		case c.err != "" && s != Spec{}:
+			t.Errorf("%s %v: an error and a spec: %v", c.method, c.options, s)
+		}
+	}
+}
+
+func TestStricter(t *testing.T) {
+	last4 := Spec{Method: Partial, KeepLast: 4, Char: '*'}
+	first1 := Spec{Method: Partial, KeepFirst: 1, Char: '*'}
+	hashed, redacted, null, open := Spec{Method: Hash}, Spec{Method: Redact}, Spec{Method: Null}, Spec{Method: Clear}
+	for _, c := range []struct{ a, b, want Spec }{
+		{open, open, open},
+		{open, last4, last4},
+		{open, redacted, redacted},
+		{open, null, null},
+		{last4, last4, last4},
+		{last4, first1, redacted},
+		{last4, hashed, redacted},
+		{hashed, redacted, redacted},
+		{redacted, null, null},
+		{hashed, null, null},
+		{Spec{}, hashed, redacted},
+	} {
+		if got := Stricter(c.a, c.b); got != c.want {
+			t.Errorf("Stricter(%v, %v) = %v, want %v", c.a, c.b, got, c.want)
+		}
+		if got := Stricter(c.b, c.a); got != c.want {
+			t.Errorf("Stricter(%v, %v) = %v, want %v", c.b, c.a, got, c.want)
+		}
+	}
+}
