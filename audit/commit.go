@@ -1,0 +1,171 @@
+package audit
+
+import (
+	"fmt"
+	"time"
+)
+
+// keepBuffer is the largest batch buffer that is used again: one burst of long
+// statements must not hold memory for ever.
+const keepBuffer = 4 << 20
+
+// commitLoop is the one goroutine that writes the file.
+func (l *Log) commitLoop() {
+	defer close(l.stopped)
+	timer := time.NewTimer(l.opts.every)
+	defer timer.Stop()
+	for {
+		var due <-chan time.Time
+		if l.dirty && !l.failed {
+			wait := l.opts.every - time.Since(l.synced)
+			if wait <= 0 {
+				l.sync()
+				continue
+			}
+			timer.Reset(wait)
+			due = timer.C
+		}
+		select {
+		case <-l.wake:
+			l.commit()
+		case <-due:
+		case answer := <-l.reopens:
+			answer <- l.reopen()
+		case <-l.stop:
+			l.commit()
+			l.shut()
+			return
+		}
+	}
+}
+
+// take takes what has gathered.
+func (l *Log) take() batch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.next
+	l.next, l.spare = l.spare, batch{}
+	return b
+}
+
+// commit writes what has gathered, syncs it if the log is synchronous, and
+// calls the callbacks.
+func (l *Log) commit() { l.commitBatch(l.take()) }
+
+func (l *Log) commitBatch(b batch) {
+	if err := l.write(&b); err != nil {
+		l.fail(err, b)
+		return
+	}
+	if l.dirty && l.opts.Sync {
+		if err := l.flush(); err != nil {
+			l.fail(err, b)
+			return
+		}
+	}
+	l.tell(b, nil)
+}
+
+// tell calls a batch's callbacks and keeps its buffers for the next but one.
+func (l *Log) tell(b batch, err error) {
+	for _, w := range b.waiters {
+		if w.err != nil {
+			w.done(w.err)
+		} else {
+			w.done(err)
+		}
+	}
+	clear(b.waiters)
+	if cap(b.buf) > keepBuffer {
+		b.buf = nil
+	}
+	l.mu.Lock()
+	l.spare = batch{buf: b.buf[:0], waiters: b.waiters[:0]}
+	l.mu.Unlock()
+}
+
+// write appends a batch to the file.
+func (l *Log) write(b *batch) error {
+	if len(b.buf) == 0 {
+		return nil
+	}
+	l.dirty = true // also when the write fails half way
+	n, err := l.out.Write(b.buf)
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if n < len(b.buf) {
+		return fmt.Errorf("audit: only %d of %d bytes were written to %s", n, len(b.buf), l.file)
+	}
+	end := l.written.size + int64(n)
+	if err := l.intact(end); err != nil {
+		return err
+	}
+	l.written = position{b.seq, b.hash, l.written.size + int64(b.record), end}
+	return nil
+}
+
+// intact says whether the file still has a name and the size that was written:
+// else records go where nobody finds them.
+func (l *Log) intact(want int64) error {
+	size, names, err := l.out.Stat()
+	switch {
+	case err != nil:
+		return fmt.Errorf("audit: %w", err)
+	case names == 0:
+		l.foreign = fmt.Errorf("audit: %s was deleted while it was being written", l.file)
+	case size != want:
+		l.foreign = fmt.Errorf("audit: %s was changed by another process: it has %d bytes, not %d", l.file, size, want)
+	}
+	return l.foreign
+}
+
+// flush makes what is written durable and lets the head know.
+func (l *Log) flush() error {
+	if err := l.out.Sync(); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	l.dirty, l.synced, l.durable = false, time.Now(), l.written
+	l.head.publish(l.durable)
+	return nil
+}
+
+// sync is flush for records that nobody waits for.
+func (l *Log) sync() {
+	if err := l.flush(); err != nil {
+		l.fail(err, batch{})
+	}
+}
+
+// fail breaks the log and gives err to everything that waits: b and what has
+// gathered behind it. What a failed write may have left is cut off at once if
+// that works, so that the file stays whole should the process end before Reopen.
+func (l *Log) fail(err error, b batch) {
+	l.failed = true
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	rest := l.next
+	l.next = batch{}
+	l.refused += b.records + rest.records
+	l.mu.Unlock()
+	l.tell(b, err)
+	l.tell(rest, err)
+	_ = l.cutBack() // Reopen does it again and reports
+}
+
+// shut ends the committer: everything durable, the head closed, the file released.
+func (l *Log) shut() {
+	if l.dirty && !l.failed {
+		l.sync()
+	}
+	err := l.Err()
+	if err == nil {
+		err = l.head.close(l.written)
+	}
+	if e := l.out.Close(); e != nil && err == nil {
+		err = fmt.Errorf("audit: %w", e)
+	}
+	l.result = err
+}
