@@ -3,76 +3,77 @@ package session
 import (
 	"context"
 
-	"pgveil/masking"
 	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
-// Judge decides the statements of one session's user and database. Lookup and
-// Current never block.
+// Judge decides the statements of one session: of one user of one database, in
+// one role. Lookup, Current and Changed are called where bytes arrive and never
+// block.
 type Judge interface {
-	// Lookup returns a verdict at hand.
+	// Lookup gives a verdict at hand. q.SQL points into a read buffer: whatever
+	// outlives the call must be copied.
 	Lookup(q Query) (*Verdict, bool)
-	// Decide analyses the query; it runs as a job and may wait for a catalog refresh. An
-	// error means that nothing can be decided now (the catalog cannot be read).
+	// Decide may wait, for a catalog refresh for example; it runs in a job.
 	Decide(ctx context.Context, q Query) (*Verdict, error)
-	// Current reports whether a verdict still holds. When it does not, decide anew before
-	// the statement is executed again.
+	// Current reports whether v still holds; false: it is decided anew before
+	// its statement runs again.
 	Current(v *Verdict) bool
 	// Changed says that a definition may have changed through this session.
 	Changed()
 }
 
-// Query is a query string to be decided.
+// Query is a query string to decide.
 type Query struct {
 	SQL        string
-	SearchPath string // text form of current_schemas(true) in this session; "" when not asked (a clear role)
-	Extended   bool   // from Parse: one statement at most
-	ParamTypes []uint32
+	SearchPath string   // text form of current_schemas(true); "" for a role that sees everything, and in a failed transaction
+	Extended   bool     // of a Parse message, not of a Query
+	ParamTypes []uint32 // of a Parse message: OIDs, 0 for a type that the server infers; do not keep
 }
 
-// Action is what the session does with a statement.
+// Action says what becomes of a statement.
 type Action uint8
 
-// The actions. The zero Action lets nothing through.
+// The actions. The zero Action refuses.
 const (
 	Refuse Action = iota
-	Pass          // forward; rows come back as they are, held against the witness when Compile is set
-	Mask          // forward; rows are rewritten
-	Answer        // the server runs Answer in its place
+	Pass          // it runs, its result passes
+	Mask          // it runs, its result is rewritten
+	Answer        // another statement runs in its place
 )
 
-// Verdict is what was decided on a query string. It is immutable and shared between sessions.
+// Verdict is the decision on a query string. It is immutable and may be shared
+// between sessions.
 type Verdict struct {
+	Statements []*Statement // one for each statement of the string; none when it is empty
 	SQL        string
-	Statements []*Statement
-	Generation uint64 // version of the catalog it was decided with
+	Generation uint64 // of the catalog that it was decided by
 }
 
-// Statement is what was decided on one statement.
+// Statement is the decision on one statement.
 type Statement struct {
 	Action    Action
-	Tag       string              // the command: SELECT, INSERT, CREATE TABLE …; "" when not parsed
-	Refusal   *wire.Error         // Refuse
-	Answer    string              // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
-	AnswerTag string              // CommandComplete shown instead of the server's
-	Rows      bool                // it returns rows
-	Names     sqlparse.NameEffect // what it does to the meaning of names afterwards
+	Tag       string      // the command: SELECT, INSERT …
+	Refusal   *wire.Error // Refuse
+	Answer    string      // Answer: what the server runs in its place, made of constants, so that the server keeps all protocol state
+	AnswerTag string      // Answer: CommandComplete shown in place of the server's
+	Rows      bool        // it returns rows
+	Names     sqlparse.NameEffect
 	Audit     AuditInfo
 
-	// Compile checks a RowDescription against the analysis and returns the row program; a nil
-	// rewriter passes rows as they are. The formats in fields are those of the rows to come.
-	// It is set for every statement of a masked role that returns rows.
-	Compile func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error)
+	// Compile checks a result's description against the analysis and makes its
+	// row program; a nil rewriter lets rows pass as they are. It is set for every
+	// statement of a masked role that returns rows. It must not keep fields.
+	Compile func(fields []wire.Field) (*wire.RowRewriter, *wire.Error)
 }
 
-// AuditInfo is the part of an audit record that is known before a statement runs.
+// AuditInfo is what the decision contributes to a statement's audit record.
 type AuditInfo struct {
 	Statement   string // literals replaced by $n
 	Fingerprint string
-	Verdict     string // pass, mask, refuse
+	Verdict     string // pass, mask or refuse
 	Classes     []string
-	Columns     []string
+	Columns     []string // schema.table.column
 	Masks       []string
 	Reason      string
 }
