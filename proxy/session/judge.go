@@ -3,77 +3,77 @@ package session
 import (
 	"context"
 
+	"pgveil/masking"
 	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
-// Judge decides the statements of one session: of one user of one database, in
-// one role. Lookup, Current and Changed are called where bytes arrive and never
-// block.
+// Judge decides the statements of one session's user and database. Lookup and
+// Current never block.
 type Judge interface {
-	// Lookup gives a verdict at hand. q.SQL points into a read buffer: whatever
-	// outlives the call must be copied.
+	// Lookup returns a verdict at hand. q.SQL and q.ParamTypes point into a read buffer:
+	// what outlives the call must be copied.
 	Lookup(q Query) (*Verdict, bool)
-	// Decide may wait, for a catalog refresh for example; it runs in a job.
+	// Decide analyses the query; it runs as a job and may wait for a catalog refresh. An
+	// error means that nothing can be decided now (the catalog cannot be read).
 	Decide(ctx context.Context, q Query) (*Verdict, error)
-	// Current reports whether v still holds; false: it is decided anew before
-	// its statement runs again.
+	// Current reports whether a verdict still holds. When it does not, decide anew before
+	// the statement is executed again.
 	Current(v *Verdict) bool
 	// Changed says that a definition may have changed through this session.
 	Changed()
 }
 
-// Query is a query string to decide.
+// Query is a query string to be decided.
 type Query struct {
 	SQL        string
-	SearchPath string   // text form of current_schemas(true); "" for a role that sees everything, and in a failed transaction
-	Extended   bool     // of a Parse message, not of a Query
-	ParamTypes []uint32 // of a Parse message: OIDs, 0 for a type that the server infers; do not keep
+	SearchPath string // text form of current_schemas(true) in this session; "" when not asked (a clear role)
+	Extended   bool   // from Parse: one statement at most
+	ParamTypes []uint32
 }
 
-// Action says what becomes of a statement.
+// Action is what the session does with a statement.
 type Action uint8
 
-// The actions. The zero Action refuses.
+// The actions. The zero Action lets nothing through.
 const (
 	Refuse Action = iota
-	Pass          // it runs, its result passes
-	Mask          // it runs, its result is rewritten
-	Answer        // another statement runs in its place
+	Pass          // forward; rows come back as they are, held against the witness when Compile is set
+	Mask          // forward; rows are rewritten
+	Answer        // the server runs Answer in its place
 )
 
-// Verdict is the decision on a query string. It is immutable and may be shared
-// between sessions.
+// Verdict is what was decided on a query string. It is immutable and shared between sessions.
 type Verdict struct {
-	Statements []*Statement // one for each statement of the string; none when it is empty
 	SQL        string
-	Generation uint64 // of the catalog that it was decided by
+	Statements []*Statement
+	Generation uint64 // version of the catalog it was decided with
 }
 
-// Statement is the decision on one statement.
+// Statement is what was decided on one statement.
 type Statement struct {
 	Action    Action
-	Tag       string      // the command: SELECT, INSERT …
-	Refusal   *wire.Error // Refuse
-	Answer    string      // Answer: what the server runs in its place, made of constants, so that the server keeps all protocol state
-	AnswerTag string      // Answer: CommandComplete shown in place of the server's
-	Rows      bool        // it returns rows
-	Names     sqlparse.NameEffect
+	Tag       string              // the command: SELECT, INSERT, CREATE TABLE …; "" when not parsed
+	Refusal   *wire.Error         // Refuse
+	Answer    string              // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
+	AnswerTag string              // CommandComplete shown instead of the server's
+	Rows      bool                // it returns rows
+	Names     sqlparse.NameEffect // what it does to the meaning of names afterwards
 	Audit     AuditInfo
 
-	// Compile checks a result's description against the analysis and makes its
-	// row program; a nil rewriter lets rows pass as they are. It is set for every
-	// statement of a masked role that returns rows. It must not keep fields.
-	Compile func(fields []wire.Field) (*wire.RowRewriter, *wire.Error)
+	// Compile checks a RowDescription against the analysis and returns the row program; a nil
+	// rewriter passes rows as they are. The formats in fields are those of the rows to come.
+	// It is set for every statement of a masked role that returns rows.
+	Compile func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error)
 }
 
-// AuditInfo is what the decision contributes to a statement's audit record.
+// AuditInfo is the part of an audit record that is known before a statement runs.
 type AuditInfo struct {
 	Statement   string // literals replaced by $n
 	Fingerprint string
-	Verdict     string // pass, mask or refuse
+	Verdict     string // pass, mask, refuse
 	Classes     []string
-	Columns     []string // schema.table.column
+	Columns     []string
 	Masks       []string
 	Reason      string
 }
