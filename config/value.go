@@ -30,7 +30,7 @@ func parseInt(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if errors.Is(err, strconv.ErrRange) {
-		return 0, errors.New("the number is out of range")
+		return 0, errRange
 	}
 	if err != nil {
 		return 0, errors.New("not a whole number")
@@ -63,18 +63,24 @@ func parseDuration(s string) (time.Duration, error) {
 func parseSize(s string) (int64, error) {
 	n, err := parseUnits(s, sizeUnits)
 	if err == errNoUnit {
-		return n, nil
+		err = nil
 	}
 	return n, err
 }
 
-var errNoUnit = errors.New("no unit")
+var (
+	errNoUnit = errors.New("no unit")
+	errRange  = errors.New("the number is out of range")
+)
 
 // parseUnits reads a whole number with one of the units; a blank may stand between. A number alone comes with errNoUnit.
 func parseUnits(s string, units []unit) (int64, error) {
 	digits := len(s) - len(strings.TrimLeft(s, "-0123456789"))
 	n, err := parseInt(s[:digits])
 	suffix := strings.TrimLeft(s[digits:], " ")
+	if errors.Is(err, errRange) {
+		return 0, err
+	}
 	if err != nil || strings.HasPrefix(suffix, ".") {
 		return 0, fmt.Errorf("not a whole number with a unit (%s)", unitNames(units))
 	}
@@ -86,7 +92,7 @@ func parseUnits(s string, units []unit) (int64, error) {
 			continue
 		}
 		if n > math.MaxInt64/u.n || n < math.MinInt64/u.n {
-			return 0, errors.New("the number is out of range")
+			return 0, errRange
 		}
 		return n * u.n, nil
 	}
@@ -116,9 +122,12 @@ func formatDuration(d time.Duration) string { return formatUnits(int64(d), durat
 func formatSize(n int64) string { return formatUnits(n, sizeUnits) }
 
 func formatUnits(n int64, units []unit) string {
+	if n == 0 {
+		return "0"
+	}
 	best := units[0]
 	for _, u := range units {
-		if n != 0 && n%u.n == 0 {
+		if n%u.n == 0 {
 			best = u
 		}
 	}

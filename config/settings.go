@@ -1,0 +1,212 @@
+package config
+
+import (
+	"strings"
+	"sync"
+
+	"pgveil/roles"
+)
+
+// setting is a row of the settings table: one key of the file that holds a value.
+type setting struct {
+	path     string // keys from the top; [] is each item of a list, * is each key of a mapping that the file names itself
+	typ      *valueType
+	def      string              // the default as the file would write it; "" is none
+	defText  string              // what the docs say in place of def
+	words    []string            // for typeWord
+	notes    map[string]string   // why a word that one could expect is not among words
+	min, max int64               // for numbers, durations (nanoseconds) and sizes (bytes)
+	required bool                // must be given
+	restart  bool                // a reload cannot change it
+	secret   bool                // no message shows it
+	later    bool                // known to the design, not built yet: refused
+	field    func(t *target) any // pointer to the field that takes the value
+	doc      string              // one line, with units
+}
+
+// target is what a setting is stored in. User and role are those that stand around it in the file.
+type target struct {
+	config *Config
+	user   *User
+	role   *roles.Role
+}
+
+const noFallback = "it falls back to plain text without a word: write disable, require, verify-ca or verify-full"
+
+// settings is every key of the file, in the order of the docs.
+var settings = []*setting{
+	{path: "listen", typ: typeAddresses, def: "[127.0.0.1:6432]", restart: true,
+		field: func(t *target) any { return &t.config.Listen },
+		doc:   "Where clients connect: `host:port`, `[IPv6]:port`, or the absolute path of a directory for a Unix-domain socket. A socket has the port of the first TCP address in the list, else 6432. Port 0 takes any free port."},
+
+	{path: "tls.mode", typ: typeWord, def: TLSOff, words: []string{TLSOff, TLSAllow, TLSRequire, TLSVerifyFull},
+		field: func(t *target) any { return &t.config.TLS.Mode },
+		doc:   "Encryption towards clients. `off`: none. `allow`: the client chooses. `require`: connections without TLS are refused. `verify-full`: and a client certificate that names the user is needed."},
+	{path: "tls.cert", typ: typeFile, defText: "needed unless `tls.mode` is `off`",
+		field: func(t *target) any { return &t.config.TLS.Cert },
+		doc:   "PEM file with the server's certificate chain."},
+	{path: "tls.key", typ: typeFile, defText: "needed unless `tls.mode` is `off`",
+		field: func(t *target) any { return &t.config.TLS.Key },
+		doc:   "PEM file with the private key of `tls.cert`."},
+	{path: "tls.client_ca", typ: typeFile, defText: "needed for `verify-full`",
+		field: func(t *target) any { return &t.config.TLS.ClientCA },
+		doc:   "PEM file with the authorities that sign client certificates."},
+
+	{path: "upstream.host", typ: typeHost, required: true,
+		field: func(t *target) any { return &t.config.Upstream.Host },
+		doc:   "The PostgreSQL server: a host name, an IP address or the absolute path of its socket directory."},
+	{path: "upstream.port", typ: typeInt, def: "5432", min: 1, max: 65535,
+		field: func(t *target) any { return &t.config.Upstream.Port },
+		doc:   "The server's port; of a socket directory, the number in the socket's name."},
+	{path: "upstream.sslmode", typ: typeWord, words: []string{SSLDisable, SSLRequire, SSLVerifyCA, SSLVerifyFull},
+		notes:   map[string]string{"allow": noFallback, "prefer": noFallback},
+		defText: "`disable` for a socket, `localhost` or a loopback address, else `verify-full`",
+		field:   func(t *target) any { return &t.config.Upstream.SSLMode },
+		doc:     "Encryption towards the server, in libpq's words. `require` encrypts without knowing to whom. libpq's `allow` and `prefer` are not offered: both fall back to plain text without a word."},
+	{path: "upstream.sslrootcert", typ: typeFile, defText: "the system's authorities",
+		field: func(t *target) any { return &t.config.Upstream.SSLRootCert },
+		doc:   "PEM file with the authorities that `verify-ca` and `verify-full` accept."},
+
+	{path: "catalog.user", typ: typeName, required: true,
+		field: func(t *target) any { return &t.config.Catalog.User },
+		doc:   "The account that reads the catalog of each database, and SCRAM verifiers."},
+	{path: "catalog.password", typ: typeText, secret: true, defText: "none",
+		field: func(t *target) any { return &t.config.Catalog.Password },
+		doc:   "Its password. Write `${NAME}` rather than the password itself."},
+	{path: "catalog.refresh", typ: typeDuration, def: "30s", min: int64(100 * ms), max: int64(day),
+		field: func(t *target) any { return &t.config.Catalog.Refresh },
+		doc:   "How often a changed catalog is looked for when nothing has told of one."},
+
+	{path: "auth.method", typ: typeWord, def: AuthSCRAM, words: []string{AuthSCRAM},
+		field: func(t *target) any { return &t.config.Auth.Method },
+		doc:   "`scram`: SCRAM-SHA-256, and SCRAM-SHA-256-PLUS under TLS. A user's verifier comes from `users`, else from the server."},
+	{path: "auth.query", typ: typeQuery, defText: "reads `pg_catalog.pg_authid`",
+		field: func(t *target) any { return &t.config.Auth.Query },
+		doc:   "The query by which the catalog account finds a verifier: `$1` is the user's name, the result is one row with the name and the verifier, or none. Name schemas in full. For a server whose `pg_authid` cannot be read."},
+
+	{path: "users.*.verifier", typ: typeVerifier, required: true, secret: true,
+		field: func(t *target) any { return &t.user.Verifier },
+		doc:   "The user's SCRAM verifier, as `pgveil passwd` prints it: `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`."},
+	{path: "users.*.upstream_user", typ: typeName, defText: "the user's own name",
+		field: func(t *target) any { return &t.user.UpstreamUser },
+		doc:   "The account that the user's sessions have on the server."},
+	{path: "users.*.upstream_password", typ: typeText, secret: true, defText: "none",
+		field: func(t *target) any { return &t.user.UpstreamPassword },
+		doc:   "That account's password. Without one the login upstream uses the key that the client proved, which works when the server holds the same verifier."},
+
+	{path: "keys.file", typ: typeFile, defText: "needed by the mask `hash`",
+		field: func(t *target) any { return &t.config.Keys.File },
+		doc:   "The file of the masking key, as `pgveil keygen` prints it: 32 random bytes, readable by its owner alone."},
+
+	{path: "profile", typ: typeWord, words: []string{"safe_harbor", "limited_data_set"}, later: true,
+		doc: "Ready-made masks for the roles that name none."},
+
+	{path: "classification.unlisted", typ: typeWord, def: UnlistedClear, words: []string{UnlistedClear, UnlistedMask, UnlistedDeny},
+		field: func(t *target) any { return &t.config.Classification.Unlisted },
+		doc:   "A column in no rule. `clear`: not protected. `mask`: protected, with the class `unlisted`. `deny`: a statement of a masked role that reads it is refused."},
+	{path: "classification.columns", typ: typeRules, defText: "none",
+		field: func(t *target) any { return &t.config.Classification.Columns },
+		doc:   "Rules `schema.table.column: class`. `*` stands for any characters within a part; a later rule wins. The class `clear` takes a column out. A part with a dot in it is written in double quotes."},
+
+	{path: "roles[].name", typ: typeName, required: true,
+		field: func(t *target) any { return &t.role.Name },
+		doc:   "The role's name, in audit records, in `SHOW pgveil.role` and for `default_role`."},
+	{path: "roles[].members", typ: typeMembers, defText: "needed unless `default_role` names the role",
+		field: func(t *target) any { return &t.role.Members },
+		doc:   "Who has the role: `group:NAME` (members of that PostgreSQL role, directly or not), `user:NAME`, `\"*\"` (everyone)."},
+	{path: "roles[].masks", typ: typeMasks, defText: "every class is redacted",
+		field: func(t *target) any { return &t.role.Masks },
+		doc:   "`class: mask`, or `class: {mask: NAME, option: value}` for a mask with options. A mask for `date` also serves `date.birth`, the longest class wins, `\"*\"` is every other class. A class without a mask is redacted."},
+	{path: "roles[].predicates", typ: typeWord, def: "equality", words: []string{"allow", "equality", "deny"},
+		field: func(t *target) any { return &t.role.Predicates },
+		doc:   "Protected columns in WHERE, JOIN, ORDER BY, GROUP BY, CASE and the like. `equality`: compared by `=`, `IN` or `= ANY` with constants or parameters, or joined by `=` to a column of the same class. `deny`: not at all. `allow`: as PostgreSQL does; masked values can then be guessed by asking."},
+	{path: "roles[].writes", typ: typeBool, def: "false",
+		field: func(t *target) any { return &t.role.Writes },
+		doc:   "Whether the role may change data, if PostgreSQL lets it."},
+	{path: "roles[].ddl", typ: typeWord, def: "deny", words: []string{"deny", "temp", "allow"},
+		field: func(t *target) any { return &t.role.DDL },
+		doc:   "Definitions: `deny`: none; `temp`: temporary tables and views; `allow`: all. Today definitions are refused for every masked role, whichever word stands here; a role that sees every class clear is not bound by it."},
+	{path: "roles[].reveal", typ: typeWord, later: true,
+		doc: "Who may turn the tokens of the mask `token` back."},
+
+	{path: "default_role", typ: typeName, def: "deny",
+		field: func(t *target) any { return &t.config.DefaultRole },
+		doc:   "The role of a user that no role has as a member; `deny` refuses the login."},
+
+	{path: "functions.trusted", typ: typeSignatures, defText: "none",
+		field: func(t *target) any { return &t.config.Functions.Trusted },
+		doc:   "User-defined functions whose result depends on nothing but their arguments, as `schema.name(type, …)`. Every other one is opaque: its result is redacted or the statement refused."},
+
+	{path: "audit.file", typ: typeNewFile, required: true, restart: true,
+		field: func(t *target) any { return &t.config.Audit.File },
+		doc:   "The log of statements, logins and refusals, in JSON Lines. Its directory must exist."},
+	{path: "audit.durability", typ: typeWord, def: DurabilityBeforeResult, restart: true, words: []string{DurabilityBeforeResult, DurabilityAsync},
+		field: func(t *target) any { return &t.config.Audit.Durability },
+		doc:   "`before-result`: a record is on disk before the statement's first result byte leaves. `async`: some time later; a crash can lose records."},
+
+	{path: "limits.max_connections", typ: typeInt, def: "500", min: 1, max: 262143,
+		field: func(t *target) any { return &t.config.Limits.MaxConnections },
+		doc:   "Client connections at once."},
+	{path: "limits.login_timeout", typ: typeDuration, def: "10s", min: int64(100 * ms), max: int64(hour),
+		field: func(t *target) any { return &t.config.Limits.LoginTimeout },
+		doc:   "How long a client may take from connecting to being ready for a query."},
+	{path: "limits.max_statement_bytes", typ: typeSize, def: "1MB", min: 1 << 10, max: 1 << 30,
+		field: func(t *target) any { return &t.config.Limits.MaxStatementBytes },
+		doc:   "The longest statement of a masked role."},
+	{path: "limits.max_row_bytes", typ: typeSize, def: "256MB", min: 64 << 10, max: 1 << 30,
+		field: func(t *target) any { return &t.config.Limits.MaxRowBytes },
+		doc:   "The longest row of a masked role: masking holds a row as a whole."},
+	{path: "limits.shutdown_timeout", typ: typeDuration, def: "30s", min: 0, max: int64(day),
+		field: func(t *target) any { return &t.config.Limits.ShutdownTimeout },
+		doc:   "How long SIGTERM waits for busy sessions before it ends them; 0 does not wait."},
+
+	{path: "metrics.listen", typ: typeAddress, defText: "no listener", restart: true,
+		field: func(t *target) any { return &t.config.Metrics.Listen },
+		doc:   "Where `/metrics` (Prometheus), `/healthz` and `/readyz` are served: `host:port`."},
+}
+
+// key is a node of the tree of keys that the settings table spans.
+type key struct {
+	name string
+	kids []*key   // of a mapping, in the order of the table; for a list or an open mapping the one kid is its item
+	set  *setting // of a leaf
+}
+
+// kid returns the kid of that name, or nil.
+func (k *key) kid(name string) *key {
+	for _, c := range k.kids {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// names returns the names of the kids that a file may use.
+func (k *key) names() []string {
+	var names []string
+	for _, c := range k.kids {
+		if c.set == nil || !c.set.later {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// tree is the settings table as a tree; "[]" and "*" are kids of their own.
+var tree = sync.OnceValue(func() *key {
+	root := &key{}
+	for _, s := range settings {
+		at := root
+		for _, part := range strings.Split(strings.ReplaceAll(s.path, "[]", ".[]"), ".") {
+			next := at.kid(part)
+			if next == nil {
+				next = &key{name: part}
+				at.kids = append(at.kids, next)
+			}
+			at = next
+		}
+		at.set = s
+	}
+	return root
+})
