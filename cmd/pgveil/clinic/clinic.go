@@ -66,8 +66,8 @@ var authSQL string
 // ErrLoaded says that the database has a clinic already.
 var ErrLoaded = errors.New("the database has a synthetic clinic already")
 
-// Load makes the clinic in the database of conn, whose user must be a superuser, in
-// one transaction. It refuses a database that has tables of the same names; one that
+// Load makes the clinic and its accounts in the database of conn, whose user must be a
+// superuser, in one transaction. It refuses a database that has tables of the same names; one that
 // holds a clinic already is ErrLoaded.
 func Load(ctx context.Context, conn *pgx.Conn, o Options) error {
 	if o.Patients < 1 || o.Patients > maxPatients {
@@ -113,7 +113,7 @@ func Load(ctx context.Context, conn *pgx.Conn, o Options) error {
 	if _, err := tx.Exec(ctx, "INSERT INTO ref.build (patients, seed, checksum) VALUES ($1, $2, $3)", o.Patients, int64(o.Seed), sum.text()); err != nil {
 		return fmt.Errorf("load ref.build: %w", err)
 	}
-	for _, s := range []struct{ name, script string }{{"indexes", indexesSQL}, {"roles", rolesSQL}, {"auth", authSQL}} {
+	for _, s := range []struct{ name, script string }{{"indexes", indexesSQL}, {"roles", rolesSQL}} {
 		if err := run(s.name, s.script); err != nil {
 			return err
 		}
@@ -121,8 +121,9 @@ func Load(ctx context.Context, conn *pgx.Conn, o Options) error {
 	return tx.Commit(ctx)
 }
 
-// InstallAuth makes the function of auth.query in one more database of a server
-// with a clinic; conn's user must be a superuser.
+// InstallAuth makes the function that pgveil.yaml's auth.query calls. conn is a
+// superuser's connection to the database postgres, where pgveil reads verifiers, of a
+// server that has the clinic's accounts.
 func InstallAuth(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.PgConn().Exec(ctx, authSQL).ReadAll(); err != nil {
 		return fmt.Errorf("auth: %w", err)

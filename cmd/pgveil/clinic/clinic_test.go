@@ -36,14 +36,22 @@ func TestMain(m *testing.M) {
 		if err := Load(ctx, conn, Options{Patients: patients, Seed: 1}); err != nil {
 			panic(err)
 		}
+		maintenance, err := c.Connect(ctx, "postgres")
+		if err != nil {
+			panic(err)
+		}
+		defer maintenance.Close(ctx)
+		if err := InstallAuth(ctx, maintenance); err != nil {
+			panic(err)
+		}
 		server = c
 		return m.Run()
 	}())
 }
 
-func connect(t *testing.T, u User) *pgx.Conn {
+func connect(t *testing.T, u User, database string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server.DSN(u.Name, u.Password, "clinic"))
+	conn, err := pgx.Connect(t.Context(), server.DSN(u.Name, u.Password, database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +152,7 @@ func TestColumnsAreComplete(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	for _, u := range Users {
-		conn := connect(t, u)
+		conn := connect(t, u, "clinic")
 		for _, sql := range []string{
 			"SELECT count(*) FROM patients JOIN encounters USING (patient_id)", "TABLE patient_directory LIMIT 1", "TABLE visit_summary LIMIT 1",
 			"TABLE department_load", "TABLE billing.claim_totals", "TABLE diagnoses LIMIT 1", "SELECT * FROM find_patient('MRN00000000')",
@@ -158,7 +166,7 @@ func TestUsers(t *testing.T) {
 		if may := u != Analyst; (err == nil) != may {
 			t.Errorf("%s: UPDATE: %v", u.Name, err)
 		}
-		if _, err := connect(t, u).Exec(t.Context(), "CREATE TABLE public.mine(i int)"); err == nil {
+		if _, err := connect(t, u, "clinic").Exec(t.Context(), "CREATE TABLE public.mine(i int)"); err == nil {
 			t.Errorf("%s may make tables", u.Name)
 		}
 	}
@@ -168,7 +176,7 @@ func TestUsers(t *testing.T) {
 // without being a superuser; nobody else reads any.
 func TestAuthFunction(t *testing.T) {
 	const query = "SELECT user_name, verifier LIKE 'SCRAM-SHA-256$%' FROM public.pgveil_auth($1)"
-	conn := connect(t, Catalog)
+	conn := connect(t, Catalog, "postgres")
 	for _, u := range Users {
 		var name string
 		var scram bool
@@ -186,11 +194,11 @@ func TestAuthFunction(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT rolsuper OR rolcreaterole OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil || super {
 		t.Errorf("pgveil has more rights than it needs: %v", err)
 	}
-	if _, err := conn.Exec(t.Context(), "TABLE patients"); err == nil {
+	if _, err := connect(t, Catalog, "clinic").Exec(t.Context(), "TABLE patients"); err == nil {
 		t.Error("pgveil's account reads patients")
 	}
 	for _, u := range Users {
-		if _, err := connect(t, u).Exec(t.Context(), query, Clinician.Name); err == nil {
+		if _, err := connect(t, u, "postgres").Exec(t.Context(), query, Clinician.Name); err == nil {
 			t.Errorf("%s reads verifiers", u.Name)
 		}
 	}

@@ -1,5 +1,4 @@
--- The synthetic clinic. It runs in one transaction with the load, by a superuser:
--- auth.sql makes a function that reads the stored password verifiers.
+-- The synthetic clinic. It runs in one transaction with the load, by a superuser.
 
 CREATE SCHEMA ref;
 CREATE SCHEMA billing;
