@@ -117,8 +117,14 @@ func appendFloat(dst []byte, format int16, oid uint32, f float64) []byte {
 		}
 		return binary.BigEndian.AppendUint64(dst, math.Float64bits(f))
 	}
+	// The server goes over to exponents at FLT_DIG and DBL_DIG digits
+	// (PostgreSQL source, src/common/f2s.c and d2s.c).
+	limit := 1e15
+	if oid == oidFloat4 {
+		limit = 1e6
+	}
 	verb := byte('e')
-	if a := math.Abs(f); a == 0 || a >= 1e-4 && a < 1e15 {
+	if a := math.Abs(f); a == 0 || a >= 1e-4 && a < limit {
 		verb = 'f'
 	}
 	return strconv.AppendFloat(dst, f, verb, -1, bits)

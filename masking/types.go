@@ -144,7 +144,7 @@ var builtin = map[uint32]builtinType{
 	628:  {"line", famConstant, "{1,0,0}", one + zeros[:16]}, // A and B must not both be zero
 	718:  {"circle", famConstant, "<(0,0),0>", zeros[:24]},
 	3614: {"tsvector", famConstant, "", zeros[:4]},
-	3615: {"tsquery", famConstant, "", zeros[:4]},
+	3615: {"tsquery", famConstant, "'redacted'", "\x00\x00\x00\x01\x01\x00\x00redacted\x00"}, // its receive function refuses an empty one
 	3220: {"pg_lsn", famConstant, "0/0", zeros[:8]},
 	27:   {"tid", famConstant, "(0,0)", zeros[:6]},
 	28:   {"xid", famConstant, "0", zeros[:4]},
