@@ -1,0 +1,92 @@
+package masking
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+)
+
+// benchCells are usual cells for each type.
+var benchCells = []struct {
+	typ          Type
+	text, binary string
+}{
+	{base(oidText), "123-45-6789", "123-45-6789"},
+	{typmod(oidBpchar, "bpchar", 4+10), "02139     ", "02139     "},
+	{base(oidInt4), "42", "\x00\x00\x00\x2a"},
+	{base(oidInt8), "5551234567", string(binary.BigEndian.AppendUint64(nil, 5551234567))},
+	{base(oidNumeric), "5551234.50", "\x00\x03\x00\x01\x00\x00\x00\x02\x02\x2b\x04\xd2\x13\x88"},
+	{base(oidFloat8), "98.6", string(binary.BigEndian.AppendUint64(nil, math.Float64bits(98.6)))},
+	{base(oidDate), "1984-02-29", "\xff\xff\xe9\x68"},
+	{base(oidTimestampTZ), "1984-02-29 12:13:14.15+02", string(binary.BigEndian.AppendUint64(nil, -500000000000000&math.MaxUint64))},
+	{base(oidUUID), "123e4567-e89b-12d3-a456-426614174000", "\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"},
+	{base(oidBytea), `\xdeadbeef`, "\xde\xad\xbe\xef"},
+	{base(oidJSONB), `{"ssn": "123-45-6789"}`, "\x01" + `{"ssn": "123-45-6789"}`},
+	{elem(1009, base(oidText)), "{Maria}", ""},
+}
+
+func benchSpecs() []Spec {
+	return []Spec{
+		{Method: Redact}, {Method: Null}, {Method: Fixed, Value: "42"}, {Method: Fixed, Value: "2001-02-03"},
+		partial(0, 4), {Method: Hash}, to(ToYear), to(ToZip3), to(ToAge90), bucket(10),
+	}
+}
+
+// TestNoAllocations: a warm cell mask allocates nothing.
+func TestNoAllocations(t *testing.T) {
+	for _, cell := range benchCells {
+		for format, value := range []string{cell.text, cell.binary} {
+			for _, spec := range benchSpecs() {
+				if spec.Check(cell.typ) != nil {
+					continue
+				}
+				c := compile(t, cell.typ, int16(format), spec, Session{})
+				in, out := []byte(value), make([]byte, 0, 256)
+				if n := testing.AllocsPerRun(100, func() { out, _ = c.MaskCell(out[:0], in) }); n != 0 {
+					t.Errorf("%s on %s in format %d: %v allocations a cell", spec, cell.typ, format, n)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkMaskCell(b *testing.B) {
+	for _, cell := range benchCells {
+		for format, value := range []string{cell.text, cell.binary} {
+			for _, spec := range benchSpecs() {
+				if spec.Check(cell.typ) != nil {
+					continue
+				}
+				name := spec.String() + "/" + cell.typ.String() + "/" + [...]string{"text", "binary"}[format]
+				b.Run(name, func(b *testing.B) {
+					c := compile(b, cell.typ, int16(format), spec, Session{})
+					in, out := []byte(value), make([]byte, 0, 256)
+					b.ReportAllocs()
+					for b.Loop() {
+						out, _ = c.MaskCell(out[:0], in)
+					}
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkCompile is the cost of a masked column for each RowDescription.
+func BenchmarkCompile(b *testing.B) {
+	keys := testKeys()
+	for _, spec := range benchSpecs() {
+		for _, typ := range []Type{base(oidText), base(oidDate), base(oidInt8)} {
+			if spec.Check(typ) != nil {
+				continue
+			}
+			b.Run(spec.String()+"/"+typ.String(), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := keys.Compile(Column{Type: typ, Class: "mrn", Spec: spec, Session: Session{Year: testYear, DateStyle: "ISO, MDY", ClientEncoding: "UTF8"}}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package masking
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func writeKey(t *testing.T, data []byte, mode os.FileMode) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, mode); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestLoadKeys(t *testing.T) {
+	secret := testKeys().secret[:]
+	for _, form := range []string{
+		string(secret),
+		hex.EncodeToString(secret),
+		strings.ToUpper(hex.EncodeToString(secret)) + "\r\n",
+		base64.StdEncoding.EncodeToString(secret) + "\n",
+		" " + base64.RawStdEncoding.EncodeToString(secret),
+	} {
+		for _, mode := range []os.FileMode{0o600, 0o400} {
+			k, err := LoadKeys(writeKey(t, []byte(form), mode))
+			if err != nil || !bytes.Equal(k.secret[:], secret) {
+				t.Errorf("%q: %v", form, err)
+			}
+		}
+	}
+	generated := GenerateKey()
+	if k, err := LoadKeys(writeKey(t, []byte(generated), 0o600)); err != nil || hex.EncodeToString(k.secret[:])+"\n" != generated {
+		t.Errorf("a generated key is not read: %v", err)
+	}
+	if generated == GenerateKey() {
+		t.Error("two generated keys are equal")
+	}
+}
+
+func TestLoadKeysRefuses(t *testing.T) {
+	good := []byte(hex.EncodeToString(testKeys().secret[:]))
+	for _, c := range []struct {
+		data []byte
+		mode os.FileMode
+		want string
+	}{
+		{good, 0o640, "mode 0640"},
+		{good, 0o604, "mode 0604"},
+		{good, 0o700, "mode 0700"},
+		{good[:62], 0o600, "32 random bytes"},
+		{append(good[:63:63], 'x'), 0o600, "32 random bytes"},
+		{nil, 0o600, "32 random bytes"},
+		{[]byte("secretsecretsecretsecretsecretse"), 0o600, "32 random bytes"}, // 32 typed characters
+		{bytes.Repeat([]byte("a"), 1<<16), 0o600, "32 random bytes"},
+		{bytes.Repeat([]byte("0"), 64), 0o600, "all bytes are the same"},
+		{make([]byte, 32), 0o600, "all bytes are the same"},
+		{testKeys().secret[:31], 0o600, "32 random bytes"},
+	} {
+		file := writeKey(t, c.data, c.mode)
+		_, err := LoadKeys(file)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%.40q mode %o: %v, want %q", c.data, c.mode, err, c.want)
+		} else if len(c.data) > 8 && strings.Contains(err.Error(), string(c.data[:8])) {
+			t.Errorf("the error quotes the key: %v", err)
+		}
+	}
+	if _, err := LoadKeys(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := LoadKeys(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
+
+// TestKeysNeverPrint: no way of printing keys shows a byte of them.
+func TestKeysNeverPrint(t *testing.T) {
+	k := testKeys()
+	if _, err := k.derive(Hash, "mrn"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+"\n", k)
+		fmt.Fprintf(&out, verb+"\n", struct{ K *Keys }{k})
+	}
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		slog.New(handler).Info("key", "key", k)
+	}
+	if err := json.NewEncoder(&out).Encode(k); err != nil {
+		t.Fatal(err)
+	}
+	shown := out.String()
+	if n := strings.Count(shown, keyShown); n != 17 {
+		t.Errorf("%d of 17 ways print %s:\n%s", n, keyShown, shown)
+	}
+	secret := k.secret[:]
+	for _, form := range []string{string(secret[:4]), hex.EncodeToString(secret[:4]), base64.StdEncoding.EncodeToString(secret[:6]), "0x1, 0x8, 0xf", "1 8 15"} {
+		if strings.Contains(shown, form) {
+			t.Errorf("%q of the key is printed:\n%s", form, shown)
+		}
+	}
+}
