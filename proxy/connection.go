@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"pgveil/audit"
+	"pgveil/wire"
+)
+
+// sessionInfo says whose a session is, for logs and audit records.
+type sessionInfo struct {
+	ID          uint64
+	User        string
+	Role        string
+	Client      string // address and port, "[local]" for a socket
+	Application string
+	Database    string
+}
+
+// record starts an audit record of the session.
+func (i *sessionInfo) record(event string) audit.Record {
+	return audit.Record{
+		Event: event, Session: i.ID, User: i.User, Role: i.Role, Client: i.Client,
+		Application: i.Application, Database: i.Database,
+	}
+}
+
+// LogValue names the session in logs.
+func (i *sessionInfo) LogValue() slog.Value {
+	return slog.GroupValue(slog.Uint64("id", i.ID), slog.String("user", i.User),
+		slog.String("database", i.Database), slog.String("client", i.Client))
+}
+
+// connection is one accepted connection, from its first byte to its last.
+type connection struct {
+	server   *Server
+	settings *settings // in force when the client came
+	info     sessionInfo
+	raw      net.Conn // as accepted
+	peer     peer     // raw, or TLS over it
+	tls      *tls.Conn
+
+	mu       sync.Mutex
+	upstream net.Conn // once it is dialled
+	severed  bool
+}
+
+// cut closes both sides at once, whatever they are doing.
+func (c *connection) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.severed = true
+	c.raw.Close()
+	if c.upstream != nil {
+		c.upstream.Close()
+	}
+}
+
+// owns makes cut close the server's connection too.
+func (c *connection) owns(upstream net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upstream = upstream
+	if c.severed {
+		upstream.Close()
+	}
+}
+
+// clientAddress is what records and logs call a client.
+func clientAddress(c net.Conn) string {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.String()
+	}
+	return "[local]"
+}
+
+// serve takes one accepted connection to its end. A panic ends this one alone.
+func (s *Server) serve(raw net.Conn) {
+	c := &connection{server: s, settings: s.settings.Load(), raw: raw}
+	c.peer = peer{Conn: raw, exact: true}
+	c.info.ID = s.lastID.Add(1)
+	c.info.Client = clientAddress(raw)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+		c.cut()
+	}()
+	defer func() {
+		if r := recover(); r != nil {
+			s.metrics.panics.Add(1)
+			// The panic's value is not logged: it may hold what was being handled.
+			s.log.Error("session ended by a defect", "session", &c.info, "panic", fmt.Sprintf("%T", r), "stack", string(debug.Stack()))
+			refuse(c.peer.Conn, wire.InternalError(nil))
+		}
+	}()
+	h, err := c.login()
+	if err != nil {
+		c.loginFailed(err)
+		return
+	}
+	if h == nil {
+		return // a CancelRequest
+	}
+	defer s.sessions.Add(-1)
+	defer s.keys.remove(h.pid)
+	if h.binding.Close != nil {
+		defer h.binding.Close()
+	}
+	begin := time.Now()
+	err = s.relay(s.drain, h)
+	r := c.info.record(audit.EventLogout)
+	r.DurationMS = float64(time.Since(begin)) / float64(time.Millisecond)
+	if e := (*wire.Error)(nil); errors.As(err, &e) {
+		r.SQLState, r.Reason = e.Code, e.Name
+	}
+	s.audit.Append(&r, nil)
+	if err != nil {
+		s.log.Warn("session ended", "session", &c.info, "error", err)
+	} else {
+		s.log.Debug("session ended", "session", &c.info)
+	}
+}
+
+// loginFailed tells the client, the log and the audit trail why there is no session.
+func (c *connection) loginFailed(err error) {
+	s := c.server
+	e := c.asWireError(err)
+	if e == nil {
+		s.log.Debug("client left during the login", "session", &c.info, "error", err)
+		return
+	}
+	s.metrics.failedLogin(e.Code)
+	s.log.Warn("login failed", "session", &c.info, "error", e)
+	if c.info.User != "" {
+		r := c.info.record(audit.EventLoginFailed)
+		r.SQLState, r.Reason = e.Code, e.Name
+		if r.Reason == "" {
+			r.Reason = "refused by the server"
+		}
+		s.audit.Append(&r, nil)
+	}
+	c.peer.SetDeadline(time.Now().Add(refusalTimeout))
+	c.peer.out = wire.AppendErrorResponse(c.peer.out, e)
+	if c.peer.flush() == nil {
+		linger(c.peer.Conn)
+	}
+}
+
+// asWireError turns a failed login into what the client is told, nil when the client is gone.
+func (c *connection) asWireError(err error) *wire.Error {
+	var e *wire.Error
+	switch {
+	case c.server.drain.Err() != nil:
+		return wire.Shutdown()
+	case errors.As(err, &e):
+		return e.AsFatal()
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return wire.LoginTimeout().WithInternal(err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return nil
+	case isNetError(err):
+		return nil
+	}
+	return wire.InternalError(err)
+}
+
+func isNetError(err error) bool {
+	var n net.Error
+	return errors.As(err, &n)
+}
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

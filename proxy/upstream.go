@@ -1,0 +1,318 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"pgveil/config"
+	"pgveil/proxy/auth"
+	"pgveil/wire"
+)
+
+// maxLoginMessage bounds a message of the server during the login, in bytes.
+const maxLoginMessage = 1 << 20
+
+// upstream is the server as configured at one time.
+type upstream struct {
+	address config.Address
+	tls     *tls.Config // nil: none
+}
+
+func newUpstream(c config.Upstream) (*upstream, error) {
+	t, err := serverTLS(c)
+	if err != nil {
+		return nil, err
+	}
+	return &upstream{address: c.Address(), tls: t}, nil
+}
+
+// dial connects, with TLS when configured. The error is for logs.
+func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, u.address.Network(), u.address.String())
+	if err != nil {
+		return nil, err
+	}
+	if u.tls == nil {
+		return c, nil
+	}
+	t, err := startTLS(ctx, c, u.tls)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func startTLS(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, error) {
+	stop := interruptOnDone(ctx, c)
+	defer stop()
+	if _, err := c.Write(wire.AppendSSLRequest(nil)); err != nil {
+		return nil, err
+	}
+	// One byte and no more: what follows it in clear belongs to nobody.
+	var answer [1]byte
+	if _, err := io.ReadFull(c, answer[:]); err != nil {
+		return nil, fmt.Errorf("answer to SSLRequest: %w", err)
+	}
+	if answer[0] != 'S' {
+		// Not even an error message is believed here: nobody has proved to be the server.
+		return nil, errors.New("the server does not support TLS, which upstream.sslmode demands")
+	}
+	t := tls.Client(c, config)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return t, nil
+}
+
+// interruptOnDone makes reads and writes of c fail when ctx ends. Call stop
+// before c is handed on; it returns false when that has happened already.
+func interruptOnDone(ctx context.Context, c net.Conn) (stop func() bool) {
+	fired := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		c.SetDeadline(time.Unix(1, 0))
+		close(fired)
+	})
+	return sync.OnceValue(func() bool {
+		if cancel() {
+			return true
+		}
+		<-fired // so that a later deadline is not overwritten
+		return false
+	})
+}
+
+// upstreamSession is a connection that is logged in to the server and idle.
+type upstreamSession struct {
+	conn   net.Conn
+	pid    uint32
+	key    []byte
+	status []wire.Param // ParameterStatus, in the server's order
+	extra  []byte       // read after ReadyForQuery
+}
+
+// login connects and logs in as the credentials' owner. An error is a *wire.Error: the
+// server's own, as it is, or one that tells the client nothing of the inside.
+func (u *upstream) login(ctx context.Context, params []wire.Param, user string, c auth.Credentials, known bool) (*upstreamSession, error) {
+	conn, err := u.dial(ctx)
+	if err != nil {
+		return nil, wire.UpstreamUnreachable(err)
+	}
+	stop := interruptOnDone(ctx, conn)
+	l := &serverLogin{peer: peer{Conn: conn}, user: user, credentials: c, hasPassword: known}
+	s, err := l.run(params)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+		if e := (*wire.Error)(nil); errors.As(err, &e) {
+			return nil, e
+		}
+		return nil, wire.UpstreamUnreachable(err)
+	}
+	return s, nil
+}
+
+// serverLogin is the client's side of one login.
+type serverLogin struct {
+	peer
+	user        string
+	credentials auth.Credentials
+	hasPassword bool // the password is configured: md5 and, under TLS, cleartext are possible
+	scram       *auth.Client
+	proven      bool // AuthenticationOk was seen
+}
+
+func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
+	l.out = wire.AppendStartup(l.out, 0, params)
+	if err := l.flush(); err != nil {
+		return nil, err
+	}
+	s := &upstreamSession{conn: l.Conn}
+	for {
+		typ, body, err := l.message(maxLoginMessage)
+		if err != nil {
+			return nil, err
+		}
+		switch typ {
+		case wire.ErrorResponse:
+			e, err := wire.ParseError(body)
+			if err != nil {
+				return nil, wire.UpstreamProtocolViolation(err)
+			}
+			return nil, e.AsFatal()
+		case wire.NoticeResponse:
+			// A collation version warning and its like; nobody can say for whom a login trigger's notice was meant.
+		case wire.Authentication:
+			if l.proven {
+				return nil, wire.UpstreamProtocolViolation(errors.New("authentication request after AuthenticationOk"))
+			}
+			if err := l.authenticate(body); err != nil {
+				return nil, err
+			}
+		case wire.ParameterStatus, wire.BackendKeyData, wire.ReadyForQuery:
+			if !l.proven {
+				return nil, wire.UpstreamProtocolViolation(fmt.Errorf("message %q before AuthenticationOk", typ))
+			}
+			if done, err := l.settle(s, typ, body); done || err != nil {
+				return s, err
+			}
+		default:
+			return nil, wire.UpstreamProtocolViolation(fmt.Errorf("message type %d during the login", typ))
+		}
+	}
+}
+
+// settle takes the messages between AuthenticationOk and ReadyForQuery.
+func (l *serverLogin) settle(s *upstreamSession, typ byte, body []byte) (done bool, err error) {
+	const maxStatuses = 200 // PostgreSQL reports some fifteen
+	switch typ {
+	case wire.ParameterStatus:
+		name, value, err := wire.ParseParameterStatus(body)
+		if err != nil {
+			return false, wire.UpstreamProtocolViolation(err)
+		}
+		if len(s.status) == maxStatuses {
+			return false, wire.UpstreamProtocolViolation(errors.New("too many ParameterStatus messages"))
+		}
+		s.status = append(s.status, wire.Param{Name: string(name), Value: string(value)})
+	case wire.BackendKeyData:
+		pid, key, err := wire.ParseBackendKeyData(body)
+		if err != nil {
+			return false, wire.UpstreamProtocolViolation(err)
+		}
+		s.pid, s.key = pid, append([]byte(nil), key...)
+	case wire.ReadyForQuery:
+		if status, err := wire.ParseReadyForQuery(body); err != nil || status != 'I' {
+			return false, wire.UpstreamProtocolViolation(errors.New("the session does not begin idle"))
+		}
+		s.extra = append([]byte(nil), l.rest()...)
+		return true, nil
+	}
+	return false, nil
+}
+
+// authenticate answers one Authentication message.
+func (l *serverLogin) authenticate(body []byte) error {
+	code, data, err := wire.ParseAuthentication(body)
+	if err != nil {
+		return wire.UpstreamProtocolViolation(err)
+	}
+	if l.scram != nil && !l.scram.Done() && code != wire.AuthSASLContinue && code != wire.AuthSASLFinal {
+		return wire.UpstreamProtocolViolation(errors.New("the server left the SCRAM exchange before proving itself"))
+	}
+	switch code {
+	case wire.AuthOK:
+		l.proven = true
+		return nil
+	case wire.AuthCleartext:
+		if _, tls := l.Conn.(*tls.Conn); !l.hasPassword || !tls {
+			return errors.New("the server asks for a password in clear text: that needs upstream_password and upstream.sslmode; set scram-sha-256 in pg_hba.conf")
+		}
+		l.out = wire.AppendPassword(l.out, l.credentials.Password)
+	case wire.AuthMD5:
+		if !l.hasPassword {
+			return errors.New("the server asks for an MD5 password: set scram-sha-256 in pg_hba.conf, or upstream_password for the user")
+		}
+		if len(data) != 4 {
+			return wire.UpstreamProtocolViolation(errors.New("MD5 salt is not of 4 bytes"))
+		}
+		l.out = wire.AppendPassword(l.out, auth.MD5Response(l.user, l.credentials.Password, [4]byte(data)))
+	case wire.AuthSASL:
+		if l.scram != nil {
+			return wire.UpstreamProtocolViolation(errors.New("a second SASL exchange"))
+		}
+		if !l.hasPassword && l.credentials.Keys == nil {
+			return errors.New("the server asks for a password and none is configured")
+		}
+		mechanisms, err := wire.ParseSASLMechanisms(data)
+		if err != nil {
+			return wire.UpstreamProtocolViolation(err)
+		}
+		l.scram = auth.NewClient(l.credentials, mechanisms, endPoint(l.Conn))
+		mechanism, first, err := l.scram.First()
+		if err != nil {
+			return err
+		}
+		l.out = wire.AppendSASLInitialResponse(l.out, mechanism, first)
+	case wire.AuthSASLContinue, wire.AuthSASLFinal:
+		if l.scram == nil {
+			return wire.UpstreamProtocolViolation(errors.New("SASL data without an exchange"))
+		}
+		if code == wire.AuthSASLFinal {
+			if err := l.scram.Finish(data); err != nil {
+				return fmt.Errorf("SCRAM login to the server: %w", err)
+			}
+			return nil
+		}
+		final, err := l.scram.Final(data)
+		if err != nil {
+			return fmt.Errorf("SCRAM login to the server: %w", err)
+		}
+		l.out = wire.AppendSASLResponse(l.out, final)
+	default:
+		return fmt.Errorf("the server asks for authentication method %d, which is not supported: set scram-sha-256 in pg_hba.conf", code)
+	}
+	return l.flush()
+}
+
+// cancel forwards a CancelRequest over the same kind of connection and waits until the server has taken it.
+func (u *upstream) cancel(ctx context.Context, pid uint32, key []byte) error {
+	c, err := u.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer interruptOnDone(ctx, c)()
+	if _, err := c.Write(wire.AppendCancelRequest(nil, pid, key)); err != nil {
+		return err
+	}
+	// The server closes the connection when it has sent the signal.
+	var b [1]byte
+	if _, err := c.Read(b[:]); err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// CatalogConfig returns the connection settings of the catalog account for a
+// database: its address and TLS are those of every connection to the server,
+// names resolve in pg_catalog alone, and a password never leaves in clear text without TLS.
+func CatalogConfig(c *config.Config, database string) (*pgx.ConnConfig, error) {
+	t, err := serverTLS(c.Upstream)
+	if err != nil {
+		return nil, err
+	}
+	// ParseConfig is the only way to a usable config; whatever it takes from the environment is overwritten.
+	p, err := pgx.ParseConfig("host=localhost port=5432 user=postgres dbname=postgres sslmode=disable passfile='' application_name=''")
+	if err != nil {
+		return nil, err
+	}
+	a := c.Upstream.Address()
+	p.Host, p.Port, p.Database = a.Host, uint16(a.Port), database
+	p.User, p.Password = c.Catalog.User, c.Catalog.Password.Value()
+	p.TLSConfig, p.Fallbacks = t, nil
+	p.RequireAuth = "scram-sha-256,md5,none"
+	if t != nil {
+		p.RequireAuth += ",password"
+	}
+	p.RuntimeParams = map[string]string{
+		"application_name": "pgveil", "search_path": "pg_catalog", "client_encoding": "UTF8",
+		"standard_conforming_strings": "on", "DateStyle": "ISO",
+	}
+	p.ConnectTimeout = catalogConnectTimeout
+	return p, nil
+}
+
+// catalogConnectTimeout bounds a connection attempt of the catalog account.
+const catalogConnectTimeout = 10 * time.Second
