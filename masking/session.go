@@ -85,9 +85,11 @@ func readSession(s Session, t Type) style {
 // Under SQL_ASCII the bytes are the server's own: they are read as UTF-8, and
 // what is not valid UTF-8 is redacted.
 func readCharset(name string) charset {
-	name = strings.NewReplacer("-", "", "_", "").Replace(strings.ToUpper(name))
-	switch name {
-	case "", "UTF8", "UNICODE", "SQLASCII":
+	if name == "" || name == "UTF8" {
+		return charsetUTF8
+	}
+	switch encodingSpelling.Replace(strings.ToUpper(name)) {
+	case "UTF8", "UNICODE", "SQLASCII":
 		return charsetUTF8
 	case "LATIN1", "ISO88591":
 		return charsetLatin1
@@ -98,6 +100,9 @@ func readCharset(name string) charset {
 	}
 	return charsetOther
 }
+
+// encodingSpelling takes out what PostgreSQL ignores in the name of an encoding.
+var encodingSpelling = strings.NewReplacer("-", "", "_", "", " ", "")
 
 // isASCII reports whether all bytes are ASCII. In every client encoding of
 // PostgreSQL such a cell reads the same.
