@@ -63,9 +63,9 @@ const (
 // TLS is the encryption towards clients.
 type TLS struct {
 	Mode     string // TLSOff, TLSAllow, TLSRequire or TLSVerifyFull
-	Cert     string // PEM file; "" only when Mode is TLSOff
-	Key      string // PEM file; "" only when Mode is TLSOff
-	ClientCA string // PEM file; "" unless Mode is TLSVerifyFull
+	Cert     string // PEM file; may be "" when Mode is TLSOff
+	Key      string // PEM file; "" when Cert is
+	ClientCA string // PEM file; may be "" unless Mode is TLSVerifyFull
 }
 
 // The modes of upstream.sslmode, with libpq's meaning.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
@@ -28,6 +28,7 @@ type parser struct {
 	unread    map[string]bool   // sections that are not mappings
 	visited   int               // nodes; over maxNodes nothing is read any more
 	keyed     []keyedMask
+	full      bool // maxNodes are visited: that is the one problem
 	defaults  bool // a default is being read, not the file
 }
 
@@ -65,12 +66,21 @@ func (p *parser) problemAt(at place, format string, args ...any) {
 	if p.defaults {
 		panic("config: bad default: " + fmt.Sprintf(format, args...))
 	}
+	if p.full {
+		return
+	}
 	line := max(1, min(at.line, len(p.lines)))
 	col := max(1, at.col)
 	if most := p.lines[line-1] + 1; col > most || line < at.line {
 		col = most
 	}
-	p.problems = append(p.problems, Problem{File: p.file, Line: line, Col: col, Message: fmt.Sprintf(format, args...)})
+	message := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) { // a problem is one line
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf(format, args...))
+	p.problems = append(p.problems, Problem{File: p.file, Line: line, Col: col, Message: message})
 }
 
 // badValue notes that a value does not fit its setting.
@@ -98,7 +108,7 @@ func (p *parser) document(data []byte) {
 		panic(err) // the options are constants
 	}
 	var doc, second yaml.Node
-	switch err := loader.Load(&doc); {
+	switch err := load(loader, &doc); {
 	case err == io.EOF || err == nil && len(doc.Content) != 1:
 		p.problemAt(place{1, 1}, "the file is empty")
 		return
@@ -112,8 +122,10 @@ func (p *parser) document(data []byte) {
 		return
 	}
 	p.object(root, tree(), "", &target{config: p.config})
-	p.check()
-	switch err := loader.Load(&second); {
+	if !p.full {
+		p.check()
+	}
+	switch err := load(loader, &second); {
 	case err == nil:
 		p.problem(&second, "the file holds more than one YAML document")
 	case err != io.EOF:
@@ -121,172 +133,37 @@ func (p *parser) document(data []byte) {
 	}
 }
 
-// syntax notes an error of the YAML parser. Of the file's text its messages quote
-// the names of anchors alone: a password that begins with * would be one.
+// load reads the next document. A panic in the YAML parser becomes an error: a reload must not end the proxy.
+func load(loader *yaml.Loader, doc *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New("the YAML parser failed")
+		}
+	}()
+	return loader.Load(doc)
+}
+
+// syntax notes an error of the YAML parser. Messages of its later stages quote the
+// file: a password that begins with * would be the name of an anchor.
 func (p *parser) syntax(err error) {
 	var le *yaml.LoadError
 	if !errors.As(err, &le) {
 		p.problemAt(place{1, 1}, "not YAML: the parser failed")
 		return
 	}
-	message := le.Message
-	if strings.Contains(message, "anchor") || strings.Contains(le.ContextMsg, "alias") || strings.Contains(le.ContextMsg, "anchor") {
-		message = "an alias or anchor is malformed or unknown"
-	}
-	if strings.Contains(message, "max depth") {
+	const quote = "; put text that begins with *, &, @, %, ` or a tab in double quotes"
+	message := "a value does not fit its tag"
+	switch {
+	case strings.Contains(le.Message, "anchor"), strings.Contains(le.ContextMsg, "anchor"), strings.Contains(le.ContextMsg, "alias"):
+		message = "an alias or anchor is malformed or unknown" + quote
+	case strings.Contains(le.Message, "max depth"):
 		message = fmt.Sprintf("mappings and lists are nested more than %d deep", maxDepth)
+	case strings.Contains(le.Message, "cannot start any token"):
+		message = le.Message + quote
+	case le.Stage == yaml.ScannerStage || le.Stage == yaml.ParserStage:
+		message = le.Message
 	}
-	hint := ""
-	if strings.Contains(message, "alias") || strings.Contains(message, "cannot start any token") {
-		hint = "; put text that begins with *, &, @, %, ` or a tab in double quotes"
-	}
-	p.problemAt(place{le.Mark.Line, le.Mark.Column}, "not YAML: %s%s", message, hint)
-}
-
-// follow returns the node that n stands for, and whether it may be read.
-func (p *parser) follow(n *yaml.Node, path string) (*yaml.Node, bool) {
-	if p.visited++; p.visited > maxNodes {
-		if p.visited == maxNodes+1 {
-			p.problem(n, "the file has more than %d keys and values, those behind aliases counted at each use", maxNodes)
-		}
-		return nil, false
-	}
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	if n.Style&yaml.TaggedStyle != 0 {
-		p.problem(n, "%s: YAML tags (!…) are not supported", path)
-		return nil, false
-	}
-	return n, true
-}
-
-// pair is a key of a mapping with its value.
-type pair struct {
-	name       string
-	key, value *yaml.Node
-}
-
-// pairs returns the pairs of a mapping, and false when n is not one. What is not a plain, new key is reported and left out.
-func (p *parser) pairs(n *yaml.Node, path string) ([]pair, bool) {
-	n, ok := p.follow(n, path)
-	if !ok {
-		return nil, false
-	}
-	if n.Kind != yaml.MappingNode {
-		p.wrongKind(n, path, "a mapping (key: value)")
-		return nil, false
-	}
-	var list []pair
-	first := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, ok := p.follow(n.Content[i], path)
-		switch {
-		case !ok:
-			continue
-		case k.Kind != yaml.ScalarNode:
-			p.problem(k, "%s: a key must be a plain word, not a list or a mapping", orFile(path))
-			continue
-		case k.Tag == "!!merge":
-			p.problem(k, "%s: merge keys (<<) are not supported; use an alias for a whole value", orFile(path))
-			continue
-		case k.Value == "":
-			p.problem(k, "%s: a key is empty", orFile(path))
-			continue
-		}
-		if line, dup := first[k.Value]; dup {
-			p.problem(k, "%s: the key stands twice, first in line %d", join(path, k.Value), line)
-			continue
-		}
-		first[k.Value] = k.Line
-		list = append(list, pair{k.Value, k, n.Content[i+1]})
-	}
-	return list, true
-}
-
-// scalar is the value of a scalar node.
-type scalar struct {
-	text     string // with ${NAME} expanded
-	shown    string // quoted for messages: what the file says, never what a variable holds
-	expanded bool
-}
-
-// item is an item of a list of scalars.
-type item struct {
-	node *yaml.Node
-	scalar
-}
-
-// items returns the items of a list of scalars; others are reported and left out.
-func (p *parser) items(n *yaml.Node, path string) []item {
-	var list []item
-	for i, c := range p.list(n, path) {
-		if v, ok := p.scalar(c, indexed(path, i), false); ok {
-			list = append(list, item{c, v})
-		}
-	}
-	return list
-}
-
-// list returns the nodes of a list, which must not be empty.
-func (p *parser) list(n *yaml.Node, path string) []*yaml.Node {
-	n, ok := p.follow(n, path)
-	if !ok {
-		return nil
-	}
-	if n.Kind != yaml.SequenceNode {
-		p.wrongKind(n, path, "a list ([…], or lines that begin with -)")
-		return nil
-	}
-	if len(n.Content) == 0 {
-		p.problem(n, "%s: the list is empty", path)
-	}
-	return n.Content
-}
-
-// scalar reads a scalar node.
-func (p *parser) scalar(n *yaml.Node, path string, mayBeEmpty bool) (scalar, bool) {
-	n, ok := p.follow(n, path)
-	if !ok {
-		return scalar{}, false
-	}
-	if n.Kind != yaml.ScalarNode {
-		p.wrongKind(n, path, "a single value")
-		return scalar{}, false
-	}
-	if n.Tag == "!!null" {
-		p.problem(n, "%s: the value is missing", path)
-		return scalar{}, false
-	}
-	text, expanded, bad := expand(n.Value, p.env)
-	for _, message := range bad {
-		p.problem(n, "%s: %s", path, message)
-	}
-	switch {
-	case len(bad) > 0:
-		return scalar{}, false
-	case text == "" && expanded:
-		p.problem(n, "%s: %s is empty", path, show(n.Value))
-		return scalar{}, false
-	case text == "" && !mayBeEmpty:
-		p.problem(n, "%s: the value is empty", path)
-		return scalar{}, false
-	}
-	return scalar{text, show(n.Value), expanded}, true
-}
-
-// wrongKind notes that a node is not what path takes.
-func (p *parser) wrongKind(n *yaml.Node, path, want string) {
-	got := "a single value"
-	switch {
-	case n.Kind == yaml.MappingNode:
-		got = "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		got = "a list"
-	case n.Tag == "!!null":
-		got = "nothing"
-	}
-	p.problem(n, "%s: it must be %s, not %s", orFile(path), want, got)
+	p.problemAt(place{le.Mark.Line, le.Mark.Column}, "not YAML: %s", message)
 }
 
 // object reads a mapping whose keys are the kids of k into t, and gives the settings below it that are missing their defaults.
@@ -392,14 +269,26 @@ func (p *parser) parent(n *yaml.Node, path string) place {
 
 // setDefault reads the default of s as if the file had it.
 func (p *parser) setDefault(s *setting, t *target) {
-	var doc yaml.Node
-	if err := yaml.Load([]byte(s.def), &doc); err != nil {
-		panic("config: bad default of " + s.path) // a test reads every default
-	}
 	p.defaults = true
-	p.value(nil, doc.Content[0], s, s.path, t)
+	p.value(nil, defaults()[s], s, s.path, t)
 	p.defaults = false
 }
+
+// defaults are the defaults of the table as YAML nodes.
+var defaults = sync.OnceValue(func() map[*setting]*yaml.Node {
+	nodes := map[*setting]*yaml.Node{}
+	for _, s := range settings {
+		var doc yaml.Node
+		if s.def == "" {
+			continue
+		}
+		if err := yaml.Load([]byte(s.def), &doc); err != nil {
+			panic("config: bad default of " + s.path) // a test reads every default
+		}
+		nodes[s] = doc.Content[0]
+	}
+	return nodes
+})
 
 // users reads the mapping of users.
 func (p *parser) users(n *yaml.Node, k *key, path string) {
@@ -426,28 +315,4 @@ func (p *parser) roles(n *yaml.Node, k *key, path string) {
 		p.object(c, k, at, &target{config: p.config, role: &r})
 		p.config.Roles = append(p.config.Roles, r)
 	}
-}
-
-// join extends the path of a mapping by a key, as messages show it.
-func join(path, name string) string {
-	switch {
-	case len(name) > 200: // longer than any key that is read any further
-		name = show(name)
-	case strings.ContainsAny(name, `."[`) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		name = strconv.Quote(name) // two keys never make one path, and a key never breaks the line of a message
-	}
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-// indexed extends the path of a list by an item.
-func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
-
-func orFile(path string) string {
-	if path == "" {
-		return "the file"
-	}
-	return path
 }

@@ -297,6 +297,9 @@ func checkFile(name string) error {
 }
 
 func setNewFile(p *parser, _ *setting, text string, field any) error {
+	if strings.ContainsRune(text, 0) {
+		return errors.New("a zero byte cannot stand in it")
+	}
 	name := p.resolve(text)
 	if err := checkDir(filepath.Dir(name)); err != nil {
 		return err
