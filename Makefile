@@ -1,0 +1,66 @@
+# "make" alone prints this list.
+
+GO       ?= go
+FUZZTIME ?= 20s
+BENCH    ?= .
+COUNT    ?= 1
+PKG      ?= ./...
+ARGS     ?=
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := -X main.version=$(VERSION)
+# Tools have a module file of their own: they are no dependencies of pgveil.
+TOOL    := $(GO) tool -modfile=.ci/tools.mod
+
+# Packages whose tests start no PostgreSQL.
+WITHOUT_SERVER = $(GO) list -f '{{$$s := eq .ImportPath "pgveil/cmd/pgveil/cluster" "pgveil/e2e"}}{{range .Imports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .TestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{if not $$s}}{{.ImportPath}}{{end}}' ./...
+
+.PHONY: help build demo test check fuzz bench postgres compiler
+
+help:
+	@echo "make build   bin/pgveil"
+	@echo "make demo    a synthetic clinic behind pgveil; ARGS=--once ends after the comparison"
+	@echo "make test    all tests; those end to end start their own PostgreSQL"
+	@echo "make check   gofmt, go vet, staticcheck, and the tests without a server under the race detector"
+	@echo "make fuzz    every fuzz target for FUZZTIME=$(FUZZTIME); PKG=./wire for one package"
+	@echo "make bench   all benchmarks; BENCH=regexp COUNT=10 PKG=./masking narrow it down"
+	@echo
+	@echo "demo and test need PostgreSQL's server, 14 or newer: from PGVEIL_PG_BIN, PATH or"
+	@echo "/usr/lib/postgresql; they install it with apt when there is none."
+
+# The parser of PostgreSQL is C: it is compiled once, which takes a few minutes.
+compiler:
+	@command -v $$($(GO) env CC) >/dev/null || { echo "A C compiler is needed (apt-get install gcc libc6-dev)." >&2; exit 1; }
+
+build: compiler
+	@echo "Building bin/pgveil (the first time takes some minutes: PostgreSQL's parser is compiled) ..."
+	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pgveil ./cmd/pgveil
+
+# Installs PostgreSQL's server if there is none, and says so.
+postgres: build
+	@bin/pgveil demo --install-only
+
+demo: build
+	@bin/pgveil demo --install $(ARGS)
+
+test: postgres
+	$(GO) test -timeout 20m ./...
+
+check: compiler
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" >&2; echo "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(GO) test -race -timeout 20m $$($(WITHOUT_SERVER))
+
+# go test fuzzes one target at a time.
+fuzz: compiler
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: compiler
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+	@if [ -x bench/run ]; then bench/run; fi
