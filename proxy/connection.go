@@ -126,6 +126,7 @@ func (s *Server) serve(raw net.Conn) {
 	r.DurationMS = float64(time.Since(begin)) / float64(time.Millisecond)
 	if e := (*wire.Error)(nil); errors.As(err, &e) {
 		r.SQLState, r.Reason = e.Code, e.Name
+		s.metrics.ended(e)
 	}
 	s.audit.Append(&r, nil)
 	if err != nil {
@@ -144,6 +145,7 @@ func (c *connection) loginFailed(err error) {
 		return
 	}
 	s.metrics.failedLogin(e.Code)
+	s.metrics.ended(e)
 	s.log.Warn("login failed", "session", &c.info, "error", e)
 	if c.info.User != "" {
 		r := c.info.record(audit.EventLoginFailed)

@@ -432,3 +432,5 @@ func copyBoth(ctx context.Context, h *handover) error {
 	h.upstream.conn.Close()
 	return nil
 }
+
+func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }

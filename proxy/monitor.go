@@ -12,7 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pgveil/audit"
 	"pgveil/config"
+	"pgveil/wire"
 )
 
 // metrics counts what /metrics shows. All of it is since the start.
@@ -25,14 +27,53 @@ type metrics struct {
 	panics       atomic.Int64
 	reloadsOK    atomic.Int64
 	reloadsBad   atomic.Int64
-	auditErrors  atomic.Int64
+	auditErrors  atomic.Int64 // logins and sessions that ended because nothing could be recorded
+	passed       atomic.Int64 // statements by verdict
+	masked       atomic.Int64
+	refusals     atomic.Int64
+	undecided    atomic.Int64
 	rows         atomic.Int64
 	bytes        atomic.Int64 // of results, as sent to clients
 
-	mu         sync.Mutex
-	failed     map[string]int64 // failed logins by SQLSTATE
-	statements map[string]int64 // by verdict
-	errors     map[string]int64 // failed or refused statements by SQLSTATE class
+	mu     sync.Mutex
+	failed map[string]int64 // failed logins by SQLSTATE
+	errors map[string]int64 // failed or refused statements by SQLSTATE
+}
+
+// meteredSink counts what it passes on to the audit log.
+type meteredSink struct {
+	AuditSink
+	metrics *metrics
+}
+
+// Append counts the record and passes it on.
+func (s *meteredSink) Append(r *audit.Record, done func(error)) {
+	s.metrics.record(r)
+	s.AuditSink.Append(r, done)
+}
+
+func (m *metrics) record(r *audit.Record) {
+	switch r.Event {
+	case audit.EventStatement, audit.EventRefusal:
+		switch r.Verdict {
+		case "pass":
+			m.passed.Add(1)
+		case "mask":
+			m.masked.Add(1)
+		case "refuse":
+			m.refusals.Add(1)
+		default:
+			m.undecided.Add(1)
+		}
+	case audit.EventStatementEnd:
+	default:
+		return
+	}
+	m.rows.Add(r.Rows)
+	m.bytes.Add(r.Bytes)
+	if r.SQLState != "" && r.SQLState != "00000" {
+		m.count(&m.errors, r.SQLState)
+	}
 }
 
 // maxLabels bounds the label values of a metric: a server can invent SQLSTATEs.
@@ -51,6 +92,13 @@ func (m *metrics) count(labels *map[string]int64, label string) {
 }
 
 func (m *metrics) failedLogin(sqlstate string) { m.count(&m.failed, sqlstate) }
+
+// ended counts what ended a login or a session.
+func (m *metrics) ended(e *wire.Error) {
+	if e.Name == "audit_unavailable" {
+		m.auditErrors.Add(1)
+	}
+}
 
 func (m *metrics) reload(ok bool) {
 	if ok {
@@ -89,12 +137,13 @@ func (m *metrics) write(w io.Writer, connections, sessions int64, auditUp bool) 
 	one("pgveil_accept_errors_total", "counter", "Failed accepts.", m.acceptErrors.Load())
 	one("pgveil_panics_total", "counter", "Sessions ended by a defect.", m.panics.Load())
 	one("pgveil_audit_up", "gauge", "1 while audit records can be written.", up)
-	one("pgveil_audit_errors_total", "counter", "Audit records that could not be written.", m.auditErrors.Load())
+	one("pgveil_audit_errors_total", "counter", "Logins and sessions ended because nothing could be recorded.", m.auditErrors.Load())
 	one("pgveil_rows_total", "counter", "Rows sent to clients.", m.rows.Load())
 	one("pgveil_result_bytes_total", "counter", "Bytes of results sent to clients.", m.bytes.Load())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	many("pgveil_statements_total", "Statements by verdict.", "verdict", m.statements)
+	many("pgveil_statements_total", "Statements by verdict.", "verdict", map[string]int64{
+		"pass": m.passed.Load(), "mask": m.masked.Load(), "refuse": m.refusals.Load(), "undecided": m.undecided.Load()})
 	many("pgveil_statement_errors_total", "Failed and refused statements by SQLSTATE.", "sqlstate", m.errors)
 	many("pgveil_logins_failed_total", "Failed logins by SQLSTATE.", "sqlstate", m.failed)
 	many("pgveil_reloads_total", "Configuration reloads by result.", "result",
