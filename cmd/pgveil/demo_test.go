@@ -149,3 +149,33 @@ func TestInstallSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestInstall runs against a stand-in for apt-get.
+func TestInstall(t *testing.T) {
+	dir := t.TempDir()
+	calls := filepath.Join(dir, "calls")
+	script := "#!/bin/sh\necho \"$DEBIAN_FRONTEND $*\" >> " + calls + "\nif [ -e " + dir + "/broken ]; then exit 100; fi\n"
+	for name, content := range map[string]string{"apt-get": script, "sudo": "#!/bin/sh\nexec \"$@\"\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	var said bytes.Buffer
+	if err := installServer(t.Context(), &said); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(calls)
+	if want := "noninteractive update\nnoninteractive install --yes --no-install-recommends postgresql postgresql-client\n"; err != nil || string(got) != want {
+		t.Errorf("called %q, %v", got, err)
+	}
+	if !strings.Contains(said.String(), "apt-get install --yes") {
+		t.Errorf("said %q", said.String())
+	}
+	if err := os.WriteFile(filepath.Join(dir, "broken"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := installServer(t.Context(), &said); err == nil || !strings.Contains(err.Error(), "update") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -3,10 +3,16 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -269,4 +275,44 @@ func found(t *testing.T) Binaries {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func TestTLS(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	c := start(t, Options{
+		Settings: map[string]string{"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"},
+		Files:    map[string][]byte{"server.crt": certPEM, "server.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})},
+		HBA:      []string{"hostnossl all all 127.0.0.1/32 reject"},
+	})
+	root := filepath.Join(t.TempDir(), "root.crt")
+	if err := os.WriteFile(root, certPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dsn := strings.Replace(c.SuperDSN("postgres"), "sslmode=require", "sslmode=verify-full&sslrootcert="+root, 1)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var on bool
+	if err := conn.QueryRow(t.Context(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&on); err != nil || !on {
+		t.Errorf("ssl %t, %v", on, err)
+	}
+	if conn, err := pgx.Connect(t.Context(), strings.Replace(c.SuperDSN("postgres"), "sslmode=require", "sslmode=disable", 1)); err == nil {
+		conn.Close(t.Context())
+		t.Error("the line of pg_hba.conf had no effect")
+	}
 }
