@@ -60,6 +60,7 @@ func (c *connection) login() (h *handover, err error) {
 		}
 		return nil, err
 	}
+	c.peer.in, c.peer.out = nil, nil // not needed for as long as the session lasts
 	return h, nil
 }
 

@@ -85,3 +85,24 @@ func TestSettingsReachTheServer(t *testing.T) {
 		t.Errorf("a clear role's setting is %q, %v", got, err)
 	}
 }
+
+// FuzzMaskedSettings: whatever options hold, only listed settings get through, and none twice.
+func FuzzMaskedSettings(f *testing.F) {
+	f.Add("-c search_path=a --work-mem=4MB", "TimeZone", "UTC")
+	f.Add(`-c\ x=1 -crole=postgres`, "role", "x")
+	f.Add("-c client_min_messages=log", "OPTIONS", "-d5")
+	f.Fuzz(func(t *testing.T, options, name, value string) {
+		got, err := maskedSettings([]wire.Param{{Name: "options", Value: options}, {Name: name, Value: value}})
+		if err != nil {
+			return
+		}
+		seen := make(map[string]bool)
+		for _, p := range got {
+			check, ok := startupSettings[p.Name]
+			if !ok || p.Name == "options" || seen[p.Name] || check != nil && !check(p.Value) {
+				t.Errorf("%q and %q=%q gave %v", options, name, value, got)
+			}
+			seen[p.Name] = true
+		}
+	})
+}

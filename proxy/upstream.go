@@ -293,10 +293,13 @@ func CatalogConfig(c *config.Config, database string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, err
 	}
-	// ParseConfig is the only way to a usable config; whatever it takes from the environment is overwritten.
-	p, err := pgx.ParseConfig("host=localhost port=5432 user=postgres dbname=postgres sslmode=disable passfile='' application_name=''")
+	// ParseConfig is the only way to a usable config. It reads libpq's environment
+	// variables: each of them is overwritten, here or below.
+	p, err := pgx.ParseConfig("host=localhost port=5432 user=postgres dbname=postgres password=none passfile='' " +
+		"sslmode=disable sslrootcert='' sslcert='' sslkey='' sslcertmode=allow sslnegotiation=postgres channel_binding=prefer require_auth='' " +
+		"target_session_attrs=any min_protocol_version=3.0 max_protocol_version=3.0 connect_timeout=0")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare the catalog account's connection: %w", err)
 	}
 	a := c.Upstream.Address()
 	p.Host, p.Port, p.Database = a.Host, uint16(a.Port), database
