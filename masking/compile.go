@@ -10,7 +10,7 @@ import (
 type Cell interface {
 	// MaskCell appends the masked form of cell to dst. cell is in the column's wire
 	// format; what it appends is too. A nil cell is a NULL that must not be told from
-	// a value: it gets what redact gives. ok is false when the result is NULL;
+	// a value: it gets what redact gives; an empty value must not be nil. ok is false when the result is NULL;
 	// dst then comes back as it was. cell is not kept and must not overlap dst's free space.
 	MaskCell(dst, cell []byte) (out []byte, ok bool)
 }
@@ -39,6 +39,9 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 	}
 	st := readSession(c.Session, c.Type)
 	redacted := redactConstant(c.Type, c.Format, st)
+	if familyOf(c.Type) == famArray && c.Spec.elementwise() {
+		return k.compileArray(c, st, redacted)
+	}
 	switch c.Spec.Method {
 	case Clear:
 		return nil, nil
@@ -60,7 +63,14 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 
 // Check reports whether the mask can serve the type. Redact, null and fixed
 // serve every type: where no valid value can be built the result is NULL.
+// Partial, hash and generalize serve the arrays of the types that they serve.
 func (s Spec) Check(t Type) error {
+	if familyOf(t) == famArray && s.elementwise() {
+		if familyOf(t.element()) == famArray {
+			return s.misfit(t, "it does not serve arrays of arrays")
+		}
+		return s.Check(t.element())
+	}
 	switch s.Method {
 	case Clear, Redact, Null:
 		return nil
@@ -86,6 +96,15 @@ func (s Spec) Check(t Type) error {
 		return s.checkGeneralize(t)
 	}
 	return fmt.Errorf("mask %q is not known", string(s.Method))
+}
+
+// elementwise reports whether the mask goes over an array's elements.
+func (s Spec) elementwise() bool {
+	switch s.Method {
+	case Partial, Hash, Generalize:
+		return true
+	}
+	return false
 }
 
 func (s Spec) misfit(t Type, why string) error {

@@ -59,7 +59,6 @@ func documented() []Type {
 		}
 	}
 	array := elem(1009, base(oidText))
-	array.Name = "every array"
 	return append(types, array,
 		Type{OID: 3904, Kind: 'r', Name: "every range"}, Type{OID: 4451, Kind: 'm', Name: "every multirange"},
 		Type{OID: firstUserOID, Kind: 'e', Name: "enums, composites, types of other extensions"})
@@ -133,6 +132,7 @@ func exampleTable(t *testing.T) string {
 		{partial(1, 1), base(oidText), "Zoë"},
 		{Spec{Method: Partial, KeepFirst: 2, Char: '#'}, base(oidText), "Springfield"},
 		{partial(0, 4), base(oidText), "6789"},
+		{partial(0, 4), elem(1009, base(oidText)), "{617-555-0142,NULL}"},
 		{partial(0, 2), char10, "A1234     "},
 		{Spec{Method: Hash}, base(oidText), "A-1001"},
 		{Spec{Method: Hash}, varchar12, "A-1001"},

@@ -116,7 +116,13 @@ func parseFixed(t Type, value string) (fixedValue, error) {
 		return fixedJSON(t, value)
 	case famNet:
 		return fixedNet(t, value)
-	case famUnknown, famTimeTZ, famInterval, famBits, famArray, famRange, famMultirange, famConstant:
+	case famArray:
+		if value != "{}" {
+			return fixedValue{}, errors.New("it must be {}, the empty array")
+		}
+		empty := redactConstant(t, binaryFormat, style{})
+		return fixedValue{text: []byte(value), binary: empty.value}, nil
+	case famUnknown, famTimeTZ, famInterval, famBits, famRange, famMultirange, famConstant:
 		return fixedValue{}, errors.New("values of this type cannot be given; use redact or null")
 	}
 	return fixedValue{}, errors.New("values of this type cannot be given; use redact or null")

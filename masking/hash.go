@@ -54,7 +54,7 @@ type hashCell struct {
 	charset  charset
 	modulus  uint64 // numeric(p): 10^p; 0 when the digest's 63 bits fit
 	mac      hash.Hash
-	input    []byte // canonical input, reused
+	input    []byte // canonical input where it is not the cell itself, reused
 	sum      [sha256.Size]byte
 	number   decimal
 	redacted *constant
@@ -83,11 +83,15 @@ func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error)
 }
 
 func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
-	if cell == nil || !h.canonical(cell) {
+	if cell == nil {
+		return h.redacted.MaskCell(dst, nil)
+	}
+	value, ok := h.canonical(cell)
+	if !ok {
 		return h.redacted.MaskCell(dst, nil)
 	}
 	h.mac.Reset()
-	h.mac.Write(h.input)
+	h.mac.Write(value)
 	h.mac.Sum(h.sum[:0])
 	first := binary.BigEndian.Uint64(h.sum[:])
 	switch h.family {
@@ -128,69 +132,57 @@ func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	return h.redacted.MaskCell(dst, nil)
 }
 
-// canonical puts the canonical form of the value into h.input. It is false
-// for a cell that is no value of the type.
-func (h *hashCell) canonical(cell []byte) bool {
+// canonical gives the canonical form of the value. It is false for a cell that is
+// no value of the type.
+func (h *hashCell) canonical(cell []byte) ([]byte, bool) {
 	h.input = h.input[:0]
 	switch h.family {
 	case famText:
-		return h.canonicalText(cell)
+		return h.canonicalText(trimBpchar(h.typ, cell))
 	case famInt:
 		n, ok := parseInt(cell, h.format, h.typ.OID)
 		h.input = appendInt(h.input, textFormat, h.typ.OID, n)
-		return ok
+		return h.input, ok
 	case famNumeric:
 		if !h.number.parse(cell, h.format) {
-			return false
+			return nil, false
 		}
 		h.input = h.number.appendText(h.input)
-		return true
+		return h.input, true
 	case famUUID:
-		var id [16]byte
-		if h.format == binaryFormat {
-			if len(cell) != len(id) {
-				return false
-			}
+		id, ok := [16]byte{}, len(cell) == 16
+		if h.format == textFormat {
+			id, ok = parseUUID(cell)
+		} else if ok {
 			id = [16]byte(cell)
-		} else {
-			var ok bool
-			if id, ok = parseUUID(cell); !ok {
-				return false
-			}
 		}
 		h.input = appendUUID(h.input, &id)
-		return true
+		return h.input, ok
 	case famBytea:
 		if h.format == binaryFormat {
-			h.input = append(h.input, cell...)
-			return true
+			return cell, true
 		}
 		var ok bool
 		h.input, ok = appendBytea(h.input, cell)
-		return ok
+		return h.input, ok
 	}
-	return false
+	return nil, false
 }
 
-func (h *hashCell) canonicalText(cell []byte) bool {
-	for h.typ.OID == oidBpchar && len(cell) > 0 && cell[len(cell)-1] == ' ' {
-		cell = cell[:len(cell)-1]
-	}
+func (h *hashCell) canonicalText(text []byte) ([]byte, bool) {
 	switch h.charset {
 	case charsetUTF8:
-		h.input = append(h.input, cell...)
-		return true
+		return text, true
 	case charsetLatin1:
-		for _, c := range cell {
+		for _, c := range text {
 			h.input = appendLatin1(h.input, c)
 		}
-		return true
+		return h.input, true
 	case charsetSingle, charsetOther:
 		// Without a conversion table a value would not agree with itself read by another client.
-		h.input = append(h.input, cell...)
-		return isASCII(cell)
+		return text, isASCII(text)
 	}
-	return false
+	return nil, false
 }
 
 func appendLatin1(dst []byte, c byte) []byte {

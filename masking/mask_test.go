@@ -75,6 +75,20 @@ func TestText(t *testing.T) {
 		{char6, partial(0, 4), Session{}, "1234  ", "****  "},
 		{base(oidName), partial(1, 0), Session{}, strings.Repeat("x", 64), "***"},
 
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"617 555 0142",NULL,"",x,"NULL"}`, `{********0142,NULL,"",*,****}`},
+		{elem(1009, base(oidText)), partial(2, 1), Session{}, `[0:1][1:2]={{"a\\\"bc",NULLS},{"{},,","a b"}}`, `[0:1][1:2]={{"a\\**c",NU**S},{"{}*,",***}}`},
+		{elem(1182, base(oidDate)), to(ToYear), Session{}, "{1984-02-29,NULL,infinity}", "{1984-01-01,NULL,0001-01-01}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{a,b`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{a,}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{a}b`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"a}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"a\`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"a"b}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `[secret]={a}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `a`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, ``, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), sjis, "{\x83\x5c}", "{}"},
+
 		{base(oidText), Spec{Method: Fixed, Value: "Zoë"}, latin1, "x", "***"},
 		{base(oidDate), Spec{Method: Fixed, Value: "2001-02-03"}, dmy, "x", "03/02/2001"},
 		{char6, Spec{Method: Fixed, Value: "n/a"}, Session{}, "x", "n/a   "},
@@ -217,6 +231,12 @@ func TestMisshapenBinary(t *testing.T) {
 		{base(oidNumeric), Spec{Method: Hash}, "\x00\x01\x80\x00\x00\x00\x00\x00\x00\x02\x00\x00"}, // too long
 		{base(oidNumeric), bucket(10), "\x00"},
 		{base(oidFloat8), bucket(10), "\x7f\xf0\x00\x00\x00\x00\x00\x00"},
+		{elem(1009, base(oidText)), partial(0, 4), ""},
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x7f\xff\xff\xff\x00\x00\x00\x01"}, // two billion elements, none there
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x7f\xff\xff\xffsecret"},           // an element of two gigabytes
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01asecret"},          // trailing bytes
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x01"}, // of int4
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x19"},
 		{base(oidFloat4), bucket(10), "\x7f\xf0\x00\x00\x00\x00\x00\x00"},
 	} {
 		want, _ := compile(t, c.typ, binaryFormat, Spec{Method: Redact}, Session{}).MaskCell(nil, nil)
@@ -242,7 +262,11 @@ func TestCheck(t *testing.T) {
 		{to(ToYear), base(oidText), "mask generalize(year) does not fit type text: it serves date, timestamp and timestamptz"},
 		{partial(0, 4), base(oidInt4), "mask partial(keep_last 4) does not fit type int4: it serves text types"},
 		{partial(0, 4), base(oidChar), `mask partial(keep_last 4) does not fit type "char": it serves text types`},
-		{partial(0, 4), elem(1009, base(oidText)), "mask partial(keep_last 4) does not fit type text[]: it serves text types"},
+		{partial(0, 4), elem(1009, base(oidText)), ""},
+		{partial(0, 4), elem(1007, base(oidInt4)), "mask partial(keep_last 4) does not fit type int4: it serves text types"},
+		{Spec{Method: Hash}, Type{OID: 1015, Kind: 'b', Elem: &Type{OID: oidVarchar}, Mod: 4 + 7}, "mask hash does not fit type varchar(7): it needs at least 8 characters"},
+		{Spec{Method: Hash}, elem(1, elem(2, base(oidText))), "mask hash does not fit type text[][]: it does not serve arrays of arrays"},
+		{Spec{Method: Fixed, Value: "{a}"}, elem(1009, base(oidText)), "mask fixed({a}) does not fit type text[]: it must be {}, the empty array"},
 		{partial(0, 4), Type{OID: 16402, Kind: 'b', Name: "citext"}, ""},
 		{partial(0, 4), Type{OID: 16402, Kind: 'e', Name: "citext"}, "mask partial(keep_last 4) does not fit type citext: it serves text types"},
 		{Spec{Method: Hash}, typmod(oidVarchar, "varchar", 4+7), "mask hash does not fit type varchar(7): it needs at least 8 characters"},

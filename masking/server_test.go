@@ -265,7 +265,7 @@ func serverValues(ctx context.Context, t *testing.T, conn *pgconn.PgConn, ts tes
 // both back and what becomes of the first in a column with the type's modifier.
 func checkQuery(tc typeCase) string {
 	bare, _, _ := strings.Cut(tc.sql, "(")
-	if tc.typ.OID == oidBpchar {
+	if tc.typ.OID == oidBpchar || tc.typ.Elem != nil && tc.typ.Elem.OID == oidBpchar {
 		bare = "bpchar" // char alone is char(1)
 	}
 	if tc.typ.OID == oidBit {

@@ -156,6 +156,10 @@ var builtin = map[uint32]builtinType{
 	2204: {"regoperator", famConstant, "0", zeros[:4]},
 	2205: {"regclass", famConstant, "-", zeros[:4]},
 	2206: {"regtype", famConstant, "-", zeros[:4]},
+	3734: {"regconfig", famConstant, "-", zeros[:4]},
+	3769: {"regdictionary", famConstant, "-", zeros[:4]},
+	4191: {"regcollation", famConstant, "-", zeros[:4]},
+	4072: {"jsonpath", famConstant, `$`, "\x01$"}, // binary starts with version 1
 	4089: {"regnamespace", famConstant, "-", zeros[:4]},
 	4096: {"regrole", famConstant, "-", zeros[:4]},
 
