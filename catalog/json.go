@@ -16,7 +16,6 @@ const maxJSON = 256 << 20
 type document struct {
 	Database      string          `json:"database"`
 	ServerVersion int             `json:"server_version"`
-	Version       uint64          `json:"version"`
 	SearchPath    string          `json:"search_path,omitempty"`
 	Schemas       []Schema        `json:"schemas"`
 	Roles         []Role          `json:"roles"`
@@ -64,7 +63,7 @@ type castJSON struct {
 	Method  letter `json:"method"`
 }
 
-// ReadJSON reads what WriteJSON wrote. Its input may be hostile: it checks
+// ReadJSON reads what WriteJSON wrote, as a snapshot with a Version of its own. Its input may be hostile: it checks
 // sizes, names, references and cycles, and refuses unknown keys.
 func ReadJSON(r io.Reader) (*Snapshot, error) {
 	limited := &io.LimitedReader{R: r, N: maxJSON + 1}
@@ -83,7 +82,7 @@ func ReadJSON(r io.Reader) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog snapshot: %w", err)
 	}
-	s := &Snapshot{Database: d.Database, ServerVersion: d.ServerVersion, Version: d.Version, SearchPath: d.SearchPath,
+	s := &Snapshot{Database: d.Database, ServerVersion: d.ServerVersion, Version: nextVersion(), SearchPath: d.SearchPath,
 		Schemas: d.Schemas, Roles: d.Roles, Settings: d.Settings, Operators: d.Operators}
 	for i, x := range d.Relations {
 		if x == nil || x.Relation == nil {
@@ -129,9 +128,8 @@ func (s *Snapshot) WriteJSON(w io.Writer) error {
 	head, err := json.Marshal(struct {
 		Database      string `json:"database"`
 		ServerVersion int    `json:"server_version"`
-		Version       uint64 `json:"version"`
 		SearchPath    string `json:"search_path,omitempty"`
-	}{s.Database, s.ServerVersion, s.Version, s.SearchPath})
+	}{s.Database, s.ServerVersion, s.SearchPath})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -98,6 +99,12 @@ func leadingDigits(s string) string {
 	return s
 }
 
+var versions atomic.Uint64
+
+// nextVersion numbers snapshots within the process, so that no two share a
+// Version, those of different databases included.
+func nextVersion() uint64 { return versions.Add(1) }
+
 // loader collects rows into a snapshot.
 type loader struct {
 	s         *Snapshot
@@ -138,7 +145,7 @@ func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (s *Snapshot, er
 		}
 	}()
 
-	l := &loader{s: &Snapshot{Version: 1}, relations: map[OID]*Relation{}, digest: sha256.New()}
+	l := &loader{s: &Snapshot{Version: nextVersion()}, relations: map[OID]*Relation{}, digest: sha256.New()}
 	read := 0 // result sets that carry rows: the probe first, then queries in order
 	for results.NextResult() {
 		rr := results.ResultReader()

@@ -12,7 +12,7 @@ type OID uint32
 type Snapshot struct {
 	Database      string
 	ServerVersion int    // as server_version_num, e.g. 150018
-	Version       uint64 // grows by one whenever a refresh finds a change
+	Version       uint64 // grows whenever a refresh finds a change; no two snapshots of a process share one
 
 	Schemas    []Schema
 	Relations  []*Relation
