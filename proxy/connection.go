@@ -53,6 +53,38 @@ type connection struct {
 	mu       sync.Mutex
 	upstream net.Conn // once it is dialled
 	severed  bool
+	binding  *Binding           // once the login is bound to its role
+	end      context.CancelFunc // once there is a session: it ends when it is idle
+}
+
+// revocationGrace is how long a session whose binding no longer holds has to become idle.
+const revocationGrace = time.Second
+
+// bind keeps the binding for later reloads. It reports whether the binding still
+// holds, if there was a reload while it was being made.
+func (c *connection) bind(b *Binding) bool {
+	c.mu.Lock()
+	c.binding = b
+	c.mu.Unlock()
+	// Reload first stores its settings and then looks at bindings: one of the two sees the other.
+	return c.server.settings.Load() == c.settings || b.Valid == nil || b.Valid()
+}
+
+// revokeInvalid ends the session if its binding does not hold any more.
+func (c *connection) revokeInvalid() {
+	c.mu.Lock()
+	b, end := c.binding, c.end
+	c.mu.Unlock()
+	if b == nil || b.Valid == nil || b.Valid() {
+		return
+	}
+	c.server.log.Info("session ended by the new configuration", "session", &c.info)
+	if end == nil {
+		c.cut()
+		return
+	}
+	end()
+	time.AfterFunc(revocationGrace, c.cut)
 }
 
 // cut closes both sides at once, whatever they are doing.
@@ -120,8 +152,13 @@ func (s *Server) serve(raw net.Conn) {
 	if h.binding.Close != nil {
 		defer h.binding.Close()
 	}
+	ctx, end := context.WithCancel(s.drain)
+	defer end()
+	c.mu.Lock()
+	c.end = end
+	c.mu.Unlock()
 	begin := time.Now()
-	err = s.relay(s.drain, h)
+	err = s.relay(ctx, h)
 	r := c.info.record(audit.EventLogout)
 	r.DurationMS = float64(time.Since(begin)) / float64(time.Millisecond)
 	if e := (*wire.Error)(nil); errors.As(err, &e) {

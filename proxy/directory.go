@@ -26,6 +26,7 @@ type Binding struct {
 	Clear bool   // the role sees every class clear: the session is relayed as it is
 	Judge session.Judge
 	Known func(word []byte) bool // a name of the catalog, which errors and notices may show
+	Valid func() bool            // asked after a reload: false ends the session; may be nil
 	Close func()                 // called when the session has ended; may be nil
 }
 

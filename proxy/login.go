@@ -172,7 +172,12 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 	}
 	h := &handover{binding: binding, config: c.settings}
 	c.info.Role = binding.Role
-	if err := c.enter(ctx, h, start, params, who, keys); err != nil {
+	if c.bind(binding) {
+		err = c.enter(ctx, h, start, params, who, keys)
+	} else {
+		err = wire.Shutdown()
+	}
+	if err != nil {
 		if binding.Close != nil {
 			binding.Close()
 		}

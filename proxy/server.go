@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -153,8 +154,9 @@ func (s *Server) Addrs() []net.Addr {
 }
 
 // Reload puts a new configuration in force for new connections; present ones
-// keep theirs. Listening addresses and the audit log stay as they are until the
-// next start. On an error nothing has changed.
+// keep theirs, but end when their binding says that it does not hold any more.
+// Listening addresses and the audit log stay as they are until the next start. On
+// an error nothing has changed.
 func (s *Server) Reload(c *config.Config, d Directory) error {
 	err := s.reload(c, d)
 	r := audit.Record{Event: audit.EventReload, Reason: "applied"}
@@ -175,13 +177,18 @@ func (s *Server) reload(c *config.Config, d Directory) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.stopping {
+		s.mu.Unlock()
 		set.verifiers.close()
 		return errors.New("proxy: shutting down")
 	}
 	old := s.settings.Swap(set)
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
 	old.verifiers.close()
+	for _, c := range conns {
+		c.revokeInvalid()
+	}
 	for name, changed := range map[string]bool{
 		"listen":         !slices.Equal(old.config.Listen, c.Listen),
 		"metrics.listen": old.config.Metrics.Listen != c.Metrics.Listen,

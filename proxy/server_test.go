@@ -186,6 +186,48 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadEndsWhatDoesNotHold: a session whose binding the new configuration does not allow is ended.
+func TestReloadEndsWhatDoesNotHold(t *testing.T) {
+	d := &revocable{}
+	p := start(t, setup{directory: d})
+	idle := p.mustConnect(t, "alice", "wonderland", "")
+	busy := p.mustConnect(t, "alice", "wonderland", "")
+	other := p.mustConnect(t, "trusted", "secret", "")
+	failed := make(chan error, 1)
+	go func() {
+		_, err := busy.Exec(context.Background(), "SELECT pg_catalog.pg_sleep(60)")
+		failed <- err
+	}()
+	d.revoked.Store(true)
+	if err := p.Reload(p.settings.Load().config, d); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("the busy session went on")
+	}
+	eventually(t, func() bool { return p.sessions.Load() == 1 })
+	if idle.Ping(t.Context()) == nil {
+		t.Error("the idle session went on")
+	}
+	if err := other.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// revocable gives alice bindings that cease to hold.
+type revocable struct {
+	fakeDirectory
+	revoked atomic.Bool
+}
+
+func (d *revocable) Bind(ctx context.Context, l Login) (*Binding, error) {
+	b, err := d.fakeDirectory.Bind(ctx, l)
+	if err == nil && l.User == "alice" {
+		b.Valid = func() bool { return !d.revoked.Load() }
+	}
+	return b, err
+}
+
 type denyAll struct{}
 
 func (denyAll) Bind(_ context.Context, l Login) (*Binding, error) {
