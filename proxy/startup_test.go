@@ -353,15 +353,23 @@ func TestLeftoverInClearBehindSSLRequest(t *testing.T) {
 	}
 }
 
+// TestPsql logs in with libpq, whose SCRAM, SASLprep and channel binding are the server's own.
 func TestPsql(t *testing.T) {
-	p := start(t, setup{})
-	// libpq prepares passwords as the server does, so both forms of the second user's are right.
-	for _, c := range [][2]string{{"alice", "wonderland"}, {"pässwörd", "I\u00adX\ufb01"}, {"pässwörd", "IXfi"}} {
-		cmd := exec.CommandContext(t.Context(), "psql", "-X", "-At", "-h", "127.0.0.1", "-p", fmt.Sprint(p.port), "-U", c[0], "-d", "postgres", "-c", "SELECT 6 * 7")
-		cmd.Env = append(cmd.Environ(), "PGPASSWORD="+c[1], "PGSSLMODE=prefer")
+	upstreamServer(t)
+	p := start(t, setup{extra: clientTLSYAML("allow")})
+	for _, c := range []struct{ user, password, mode, binding string }{
+		{"alice", "wonderland", "disable", "prefer"},
+		{"alice", "wonderland", "prefer", "prefer"},
+		{"alice", "wonderland", "require", "require"},
+		{"alice", "wonderland", "require", "disable"},
+		{"pässwörd", "I\u00adX\ufb01", "disable", "prefer"}, // as it was set
+		{"pässwörd", "IXfi", "disable", "prefer"},           // as it is after SASLprep
+	} {
+		cmd := exec.CommandContext(t.Context(), "psql", "-X", "-At", "-h", "127.0.0.1", "-p", fmt.Sprint(p.port), "-U", c.user, "-d", "postgres", "-c", "SELECT 6 * 7")
+		cmd.Env = append(cmd.Environ(), "PGPASSWORD="+c.password, "PGSSLMODE="+c.mode, "PGCHANNELBINDING="+c.binding, "PGGSSENCMODE=disable")
 		out, err := cmd.CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != "42" {
-			t.Errorf("%s: %v: %s", c[0], err, out)
+			t.Errorf("%+v: %v: %s", c, err, out)
 		}
 	}
 }

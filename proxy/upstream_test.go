@@ -1,12 +1,19 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"pgveil/config"
+	"pgveil/proxy/auth"
+	"pgveil/wire"
 )
 
 // TestCatalogConfig: nothing of the environment reaches the catalog account's connections.
@@ -59,3 +66,62 @@ func TestCatalogPasswordStaysSecret(t *testing.T) {
 		}
 	}
 }
+
+// scriptedConn is a server that says what it is given and does not listen.
+type scriptedConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c scriptedConn) Read(b []byte) (int, error)  { return c.r.Read(b) }
+func (c scriptedConn) Write(b []byte) (int, error) { return len(b), nil }
+
+// FuzzServerLogin: whatever a server says, a login ends, and one that began a
+// SCRAM exchange does not succeed without the server's proof, which no fuzzer finds.
+func FuzzServerLogin(f *testing.F) {
+	ok := wire.AppendAuthentication(nil, wire.AuthOK, nil)
+	sasl := wire.AppendAuthenticationSASL(nil, auth.MechanismSCRAM)
+	ready := wire.AppendReadyForQuery(wire.AppendBackendKeyData(wire.AppendParameterStatus(nil, "a", "b"), 1, []byte{1, 2, 3, 4}), 'I')
+	f.Add(append(bytes.Clone(ok), ready...))
+	f.Add(append(append(bytes.Clone(sasl), ok...), ready...))
+	f.Add(wire.AppendAuthentication(bytes.Clone(sasl), wire.AuthSASLFinal, []byte("v=AAAA")))
+	f.Add(wire.AppendErrorResponse(nil, wire.Shutdown()))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		l := &serverLogin{
+			peer: peer{Conn: scriptedConn{r: bytes.NewReader(said)}}, user: "alice",
+			credentials: auth.Credentials{Keys: &auth.Keys{Client: auth.Key{1}, Server: auth.Key{2}}},
+		}
+		s, err := l.run(nil)
+		if err == nil && (s == nil || l.scram != nil) {
+			t.Errorf("logged in by %q", said)
+		}
+	})
+}
+
+// FuzzNegotiate: whatever a client begins with, the packets before the login are
+// told apart or refused, and nothing is taken beyond them.
+func FuzzNegotiate(f *testing.F) {
+	f.Add(startupPacket(0, "user", "alice"))
+	f.Add(append(wire.AppendSSLRequest(nil), startupPacket(2, "user", "alice", "options", "-c a=b")...))
+	f.Add([]byte{0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0})
+	f.Fuzz(func(t *testing.T, said []byte) {
+		r := bytes.NewReader(said)
+		conn := scriptedConn{Conn: localConn{}, r: r}
+		c := &connection{server: &Server{log: discardLog()}, settings: &settings{tls: &clientTLS{mode: config.TLSOff}}, raw: conn, peer: peer{Conn: conn, exact: true}}
+		s, err := c.negotiate(t.Context())
+		if err != nil || s == nil {
+			return
+		}
+		if s.Kind != wire.StartupMessage || s.Major != wire.ProtocolMajor {
+			t.Errorf("%q gave %+v", said, s)
+		}
+		if size := len(said) - r.Len(); !bytes.HasSuffix(said[:size], []byte{0}) {
+			t.Errorf("%d bytes taken of %q", size, said)
+		}
+	})
+}
+
+// localConn has an address and nothing else.
+type localConn struct{ net.Conn }
+
+func (localConn) LocalAddr() net.Addr { return &net.TCPAddr{} }
