@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"sync"
 )
 
 // maxDimensions is the server's limit on an array's dimensions (MAXDIM in
@@ -24,13 +25,20 @@ func (t Type) element() Type {
 // array that cannot be read to its end gets redact's constant.
 type arrayCell struct {
 	element  Cell
-	typ      Type // of the elements
 	format   int16
 	charset  charset
 	redacted *constant
-	value    []byte // an element without its quotes, reused
-	masked   []byte // an element's masked form, reused
 }
+
+// arrayBuffers are what masking a text array writes to.
+type arrayBuffers struct {
+	value  []byte // an element without its quotes
+	masked []byte // its masked form
+}
+
+var arrayPool = sync.Pool{New: func() any {
+	return &arrayBuffers{value: make([]byte, 0, 64)} // never nil: an empty element is no NULL
+}}
 
 func (k *Keys) compileArray(c Column, st style, redacted *constant) (Cell, error) {
 	e := c
@@ -39,10 +47,7 @@ func (k *Keys) compileArray(c Column, st style, redacted *constant) (Cell, error
 	if err != nil {
 		return nil, err
 	}
-	return &arrayCell{
-		element: cell, typ: e.Type, format: c.Format, charset: st.charset, redacted: redacted,
-		value: make([]byte, 0, 64), // never nil: an empty element is no NULL
-	}, nil
+	return &arrayCell{element: cell, format: c.Format, charset: st.charset, redacted: redacted}, nil
 }
 
 func (a *arrayCell) MaskCell(dst, cell []byte) ([]byte, bool) {
@@ -54,7 +59,11 @@ func (a *arrayCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if a.format == binaryFormat {
 		out, ok = a.maskBinary(dst, cell)
 	} else if a.charset != charsetOther || isASCII(cell) { // elsewhere a brace may be half of a character
-		out, ok = a.maskText(dst, cell)
+		b := arrayPool.Get().(*arrayBuffers)
+		out, ok = a.maskText(b, dst, cell)
+		if cap(b.value) <= maxKept && cap(b.masked) <= maxKept {
+			arrayPool.Put(b)
+		}
 	}
 	if !ok {
 		return a.redacted.MaskCell(dst, nil)
@@ -64,14 +73,14 @@ func (a *arrayCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 
 // maskBinary reads the form of array_send (PostgreSQL source,
 // src/backend/utils/adt/arrayfuncs.c): number of dimensions, whether there are NULLs,
-// element type; size and lower bound of each dimension; length and bytes of each element.
+// element type (which may be a domain); size and lower bound of each dimension; length and bytes of each element.
 func (a *arrayCell) maskBinary(dst, cell []byte) ([]byte, bool) {
 	if len(cell) < 12 {
 		return nil, false
 	}
 	dimensions := binary.BigEndian.Uint32(cell)
 	nulls := binary.BigEndian.Uint32(cell[4:])
-	if dimensions > maxDimensions || nulls > 1 || binary.BigEndian.Uint32(cell[8:]) != a.typ.OID {
+	if dimensions > maxDimensions || nulls > 1 {
 		return nil, false
 	}
 	head := 12 + 8*int(dimensions)
@@ -120,65 +129,117 @@ func (a *arrayCell) maskBinary(dst, cell []byte) ([]byte, bool) {
 
 // maskText reads the form of array_out in the same source file: an optional
 // [lower:upper]... =, nested braces, elements separated by commas, quoted where needed.
-func (a *arrayCell) maskText(dst, cell []byte) ([]byte, bool) {
+func (a *arrayCell) maskText(b *arrayBuffers, dst, cell []byte) ([]byte, bool) {
+	var shape arrayShape
 	rest := cell
 	if len(rest) > 0 && rest[0] == '[' {
 		end := bytes.IndexByte(rest, '=')
-		if end < 0 || !isBounds(rest[:end]) {
+		if end < 0 || !shape.bounds(rest[:end]) {
 			return nil, false
 		}
 		dst = append(dst, rest[:end+1]...)
 		rest = rest[end+1:]
 	}
 	if string(rest) == "{}" {
-		return append(dst, "{}"...), true
+		return append(dst, rest...), len(rest) == len(cell) // an empty array has no bounds
 	}
-	depth, open := 0, true // open: an element or a brace must follow
-	for {
-		if len(rest) == 0 {
-			return nil, false
-		}
+	open := true // an element or a brace must follow
+	for len(rest) > 0 {
 		c := rest[0]
-		switch {
-		case c == '{':
-			if depth++; !open || depth > maxDimensions {
-				return nil, false
-			}
-			dst, rest = append(dst, c), rest[1:]
-		case c == '}':
-			if depth--; open || depth < 0 {
-				return nil, false
-			}
-			dst, rest = append(dst, c), rest[1:]
-			if depth == 0 {
-				return dst, len(rest) == 0
-			}
-		case c == ',':
-			if open || depth == 0 {
-				return nil, false
-			}
-			dst, rest, open = append(dst, c), rest[1:], true
+		ok := false
+		switch c {
+		case '{':
+			ok = open && shape.down()
+		case '}':
+			ok = !open && shape.up()
+		case ',':
+			ok = !open && shape.depth > 0
+			open = true
 		default:
-			if !open || depth == 0 {
+			if !open || !shape.element() {
 				return nil, false
 			}
-			var ok bool
-			if dst, rest, ok = a.maskTextElement(dst, rest); !ok {
+			if dst, rest, ok = a.maskTextElement(b, dst, rest); !ok {
 				return nil, false
 			}
 			open = false
+			continue
+		}
+		if !ok {
+			return nil, false
+		}
+		dst, rest = append(dst, c), rest[1:]
+		if shape.depth == 0 {
+			return dst, len(rest) == 0 && shape.whole()
 		}
 	}
+	return nil, false
 }
 
-// isBounds reports whether b is [1:2][-1:3] and the like.
-func isBounds(b []byte) bool {
-	return len(bytes.Trim(b, "[]:-0123456789")) == 0
+// arrayShape follows the braces of an array: all parts of one depth must have the same
+// size, elements stand at the greatest depth alone, and bounds must agree.
+type arrayShape struct {
+	depth      int
+	leaf       int                    // depth of elements; 0: none seen
+	size       [maxDimensions + 1]int // by depth, from 1; 0: not known yet
+	count      [maxDimensions + 1]int // what the part that is open at a depth holds
+	bound      [maxDimensions + 1]int // sizes by the bounds
+	boundCount int                    // number of bounds
+}
+
+func (s *arrayShape) down() bool {
+	if s.depth++; s.depth > maxDimensions || s.leaf != 0 && s.depth > s.leaf {
+		return false
+	}
+	s.count[s.depth] = 0
+	s.count[s.depth-1]++
+	return true
+}
+
+func (s *arrayShape) element() bool {
+	if s.depth == 0 || s.leaf != 0 && s.leaf != s.depth {
+		return false
+	}
+	s.leaf = s.depth
+	s.count[s.depth]++
+	return true
+}
+
+func (s *arrayShape) up() bool {
+	if s.depth == 0 || s.count[s.depth] == 0 || s.size[s.depth] != 0 && s.size[s.depth] != s.count[s.depth] {
+		return false
+	}
+	s.size[s.depth] = s.count[s.depth]
+	s.depth--
+	return true
+}
+
+func (s *arrayShape) whole() bool {
+	return s.boundCount == 0 || s.boundCount == s.leaf && s.bound == s.size
+}
+
+// bounds reads [1:2][-1:3].
+func (s *arrayShape) bounds(b []byte) bool {
+	for len(b) > 0 {
+		end := bytes.IndexByte(b, ']')
+		if s.boundCount++; end < 0 || b[0] != '[' || s.boundCount > maxDimensions {
+			return false
+		}
+		low, high, ok := bytes.Cut(b[1:end], []byte(":"))
+		l, okLow := parseInt(low, textFormat, oidInt4)
+		h, okHigh := parseInt(high, textFormat, oidInt4)
+		if !ok || !okLow || !okHigh || h < l {
+			return false
+		}
+		s.bound[s.boundCount] = int(h - l + 1)
+		b = b[end+1:]
+	}
+	return true
 }
 
 // maskTextElement reads one element at the start of rest.
-func (a *arrayCell) maskTextElement(dst, rest []byte) (out, after []byte, ok bool) {
-	a.value = a.value[:0]
+func (a *arrayCell) maskTextElement(b *arrayBuffers, dst, rest []byte) (out, after []byte, ok bool) {
+	b.value = b.value[:0]
 	quoted := rest[0] == '"'
 	i := 0
 	if quoted {
@@ -191,23 +252,23 @@ func (a *arrayCell) maskTextElement(dst, rest []byte) (out, after []byte, ok boo
 			if i >= len(rest) {
 				return nil, nil, false
 			}
-			a.value = append(a.value, rest[i])
+			b.value = append(b.value, rest[i])
 		}
 		i++ // the closing quote
 	} else {
 		if i = bytes.IndexAny(rest, `,{}"\`); i < 1 {
 			return nil, nil, false
 		}
-		a.value = append(a.value, rest[:i]...)
+		b.value = append(b.value, rest[:i]...)
 	}
 	rest = rest[i:]
-	if !quoted && string(a.value) == "NULL" {
+	if !quoted && string(b.value) == "NULL" {
 		return append(dst, "NULL"...), rest, true
 	}
-	if a.masked, ok = a.element.MaskCell(a.masked[:0], a.value); !ok {
+	if b.masked, ok = a.element.MaskCell(b.masked[:0], b.value); !ok {
 		return append(dst, "NULL"...), rest, true
 	}
-	return appendArrayElement(dst, a.masked), rest, true
+	return appendArrayElement(dst, b.masked), rest, true
 }
 
 // appendArrayElement quotes an element where array_out would.

@@ -32,7 +32,8 @@ func benchSpecs() []Spec {
 	}
 }
 
-// TestNoAllocations: a warm cell mask allocates nothing.
+// TestNoAllocations: a warm cell mask allocates nothing. Under the race
+// detector sync.Pool forgets at random, so there the masks run and are not counted.
 func TestNoAllocations(t *testing.T) {
 	for _, cell := range benchCells {
 		for format, value := range []string{cell.text, cell.binary} {
@@ -42,7 +43,7 @@ func TestNoAllocations(t *testing.T) {
 				}
 				c := compile(t, cell.typ, int16(format), spec, Session{})
 				in, out := []byte(value), make([]byte, 0, 256)
-				if n := testing.AllocsPerRun(100, func() { out, _ = c.MaskCell(out[:0], in) }); n != 0 {
+				if n := testing.AllocsPerRun(100, func() { out, _ = c.MaskCell(out[:0], in) }); n != 0 && !raceEnabled {
 					t.Errorf("%s on %s in format %d: %v allocations a cell", spec, cell.typ, format, n)
 				}
 			}

@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// Cell masks the cells of one result column. It is not safe for concurrent
-// use: compile one for each result.
+// Cell masks the cells of one result column. It is safe for concurrent use.
 type Cell interface {
 	// MaskCell appends the masked form of cell to dst. cell is in the column's wire
 	// format; what it appends is too. A nil cell is a NULL that must not be told from

@@ -7,7 +7,8 @@ import (
 )
 
 // decimal is a numeric value: its digits without leading and trailing zeros.
-// Its slices are reused by the next parse.
+// Its slices point into the cell that it was parsed from, or into its buffer,
+// which the next parse reuses.
 type decimal struct {
 	negative bool
 	whole    []byte // digits before the point; none for 0.x
@@ -58,59 +59,74 @@ const (
 	numericNInf     = 0xF000
 )
 
-// parseBinary reads the binary form of a numeric: number of base-10000
+// numericHead is a numeric in binary form before its digits are read.
+type numericHead struct {
+	weight   int // of the first digit, in base 10000
+	negative bool
+	special  string // as in decimal
+	digits   []byte // two bytes each
+}
+
+// readNumeric takes a binary numeric apart: number of base-10000
 // digits, weight of the first one, sign, display scale, digits
-// (numeric_send in the source file above).
-func (d *decimal) parseBinary(cell []byte) bool {
-	d.negative, d.special = false, ""
+// (numeric_send in the source file above). It checks all but the digits.
+func readNumeric(cell []byte) (h numericHead, ok bool) {
 	if len(cell) < 8 {
-		return false
+		return h, false
 	}
 	n := int(binary.BigEndian.Uint16(cell))
-	weight := int(int16(binary.BigEndian.Uint16(cell[2:])))
-	sign := binary.BigEndian.Uint16(cell[4:])
-	digits := cell[8:]
-	if len(digits) != 2*n {
-		return false
+	h.weight = int(int16(binary.BigEndian.Uint16(cell[2:])))
+	h.digits = cell[8:]
+	if len(h.digits) != 2*n {
+		return h, false
 	}
-	switch sign {
-	case 0, numericNegative:
+	switch binary.BigEndian.Uint16(cell[4:]) {
+	case 0:
+	case numericNegative:
+		h.negative = true
 	case numericNaN:
-		d.special = "NaN"
+		h.special = "NaN"
 	case numericPInf:
-		d.special = "Infinity"
+		h.special = "Infinity"
 	case numericNInf:
-		d.special = "-Infinity"
+		h.special = "-Infinity"
 	default:
-		return false
+		return h, false
 	}
-	if d.special != "" {
-		return n == 0
+	if h.special != "" {
+		return h, n == 0
 	}
-	if n == 0 {
+	// At most maxDecimal digits on either side of the point.
+	return h, n == 0 || (h.weight+1)*4 <= maxDecimal && (n-h.weight-1)*4 <= maxDecimal
+}
+
+// parseBinary reads the binary form of a numeric.
+func (d *decimal) parseBinary(cell []byte) bool {
+	h, ok := readNumeric(cell)
+	d.negative, d.special = false, h.special
+	if !ok || h.special != "" {
+		return ok
+	}
+	if len(h.digits) == 0 {
 		d.set(false, nil, nil)
 		return true
 	}
-	// A decimal of at most maxDecimal digits on either side.
-	if (weight+1)*4 > maxDecimal || (n-weight-1)*4 > maxDecimal {
-		return false
-	}
 	d.buffer = d.buffer[:0]
-	for i := weight; i < -1; i++ { // 0.0000 1234
+	for i := h.weight; i < -1; i++ { // 0.0000 1234
 		d.buffer = append(d.buffer, "0000"...)
 	}
-	for ; len(digits) > 0; digits = digits[2:] {
+	for digits := h.digits; len(digits) > 0; digits = digits[2:] {
 		v := int(binary.BigEndian.Uint16(digits))
 		if v > 9999 {
 			return false
 		}
 		d.buffer = append(d.buffer, byte('0'+v/1000), byte('0'+v/100%10), byte('0'+v/10%10), byte('0'+v%10))
 	}
-	for i := n; i <= weight; i++ {
+	for i := len(h.digits) / 2; i <= h.weight; i++ {
 		d.buffer = append(d.buffer, "0000"...)
 	}
-	point := max(weight+1, 0) * 4
-	d.set(sign == numericNegative, d.buffer[:point], d.buffer[point:])
+	point := max(h.weight+1, 0) * 4
+	d.set(h.negative, d.buffer[:point], d.buffer[point:])
 	return true
 }
 
@@ -121,19 +137,48 @@ func (d *decimal) parse(cell []byte, format int16) bool {
 	return d.parseText(cell)
 }
 
-// floor gives the largest integer not above the value; ok is false beyond 18 digits
-// and for NaN and infinity.
-func (d *decimal) floor() (int64, bool) {
-	if d.special != "" || len(d.whole) > 18 {
-		return 0, false
+// floorNumeric gives the largest integer not above a numeric cell. It is false
+// for what has more than 18 digits before the point and for NaN, infinity and
+// misshapen cells. It needs no buffer.
+func floorNumeric(cell []byte, format int16) (n int64, ok bool) {
+	negative, fraction := false, false
+	if format == binaryFormat {
+		h, ok := readNumeric(cell)
+		if !ok || h.special != "" {
+			return 0, false
+		}
+		weight := h.weight
+		for digits := h.digits; len(digits) > 0 || weight >= 0 && n != 0; weight-- {
+			v := int64(0)
+			if len(digits) > 0 {
+				v, digits = int64(binary.BigEndian.Uint16(digits)), digits[2:]
+			}
+			switch {
+			case v > 9999:
+				return 0, false
+			case weight < 0:
+				fraction = fraction || v > 0
+			default:
+				if n > (maxExact-v)/10000 {
+					return 0, false
+				}
+				n = n*10000 + v
+			}
+		}
+		negative = h.negative
+	} else {
+		var d decimal
+		if !d.parseText(cell) || d.special != "" || len(d.whole) > 18 {
+			return 0, false
+		}
+		for _, c := range d.whole {
+			n = n*10 + int64(c-'0')
+		}
+		negative, fraction = d.negative, len(d.fraction) > 0
 	}
-	var n int64
-	for _, c := range d.whole {
-		n = n*10 + int64(c-'0')
-	}
-	if d.negative {
+	if negative {
 		n = -n
-		if len(d.fraction) > 0 {
+		if fraction {
 			n--
 		}
 	}

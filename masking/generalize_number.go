@@ -3,7 +3,7 @@ package masking
 import "math"
 
 const (
-	maxExact    = 999_999_999_999_999_999 // 18 digits: what decimal.floor reads
+	maxExact    = 999_999_999_999_999_999 // 18 digits: what floorNumeric reads
 	maxFloatInt = 1 << 53                 // up to here a float8 holds every whole number
 	over89      = "90+"                   // an age over 89, as text
 )
@@ -17,7 +17,6 @@ type numberCell struct {
 	format      int16
 	width       int64 // of a bucket; 0: age90
 	least, most int64 // range of results
-	number      decimal
 	redacted    *constant
 }
 
@@ -58,10 +57,7 @@ func (n *numberCell) floor(cell []byte) (int64, bool) {
 	case famInt:
 		return parseInt(cell, n.format, n.typ.OID)
 	case famNumeric:
-		if !n.number.parse(cell, n.format) {
-			return 0, false
-		}
-		return n.number.floor()
+		return floorNumeric(cell, n.format)
 	case famFloat:
 		f, ok := parseFloat(cell, n.format, n.typ.OID)
 		if !ok || math.Abs(f) > maxFloatInt {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"math"
+	"sync"
 )
 
 // minHashLength is the shortest varchar(n) that a hash fits: 8 hexadecimal
@@ -52,13 +53,21 @@ type hashCell struct {
 	family   family
 	format   int16
 	charset  charset
-	modulus  uint64 // numeric(p): 10^p; 0 when the digest's 63 bits fit
-	mac      hash.Hash
-	input    []byte // canonical input where it is not the cell itself, reused
-	sum      [sha256.Size]byte
-	number   decimal
+	modulus  uint64    // numeric(p): 10^p; 0 when the digest's 63 bits fit
+	states   sync.Pool // of *hashState
 	redacted *constant
 }
+
+// hashState is what hashing one cell writes to.
+type hashState struct {
+	mac    hash.Hash
+	input  []byte // canonical input where it is not the cell itself
+	sum    [sha256.Size]byte
+	number decimal
+}
+
+// maxKept bounds the buffers that are kept for the next cell, in bytes.
+const maxKept = 1 << 16
 
 func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error) {
 	if k == nil {
@@ -74,8 +83,9 @@ func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error)
 	}
 	h := &hashCell{
 		typ: c.Type, family: familyOf(c.Type), format: c.Format, charset: st.charset,
-		mac: hmac.New(sha256.New, key), redacted: redacted,
+		redacted: redacted,
 	}
+	h.states.New = func() any { return &hashState{mac: hmac.New(sha256.New, key)} }
 	if precision, _, ok := c.Type.numericMod(); ok && precision < 19 { // 63 bits have 19 digits
 		h.modulus = uint64(math.Pow10(precision))
 	}
@@ -86,14 +96,24 @@ func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return h.redacted.MaskCell(dst, nil)
 	}
-	value, ok := h.canonical(cell)
+	s := h.states.Get().(*hashState)
+	out, ok := h.mask(s, dst, cell)
+	if cap(s.input) <= maxKept && cap(s.number.buffer) <= maxKept {
+		s.number.whole, s.number.fraction = nil, nil // they may point into the cell
+		h.states.Put(s)
+	}
+	return out, ok
+}
+
+func (h *hashCell) mask(s *hashState, dst, cell []byte) ([]byte, bool) {
+	value, ok := h.canonical(s, cell)
 	if !ok {
 		return h.redacted.MaskCell(dst, nil)
 	}
-	h.mac.Reset()
-	h.mac.Write(value)
-	h.mac.Sum(h.sum[:0])
-	first := binary.BigEndian.Uint64(h.sum[:])
+	s.mac.Reset()
+	s.mac.Write(value)
+	s.mac.Sum(s.sum[:0])
+	first := binary.BigEndian.Uint64(s.sum[:])
 	switch h.family {
 	case famText:
 		n := hashText
@@ -101,7 +121,7 @@ func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 			n = min(n, limit)
 		}
 		var digits [hashText]byte
-		hex.Encode(digits[:], h.sum[:hashText/2])
+		hex.Encode(digits[:], s.sum[:hashText/2])
 		dst = append(dst, digits[:n]...)
 		return appendPadding(dst, h.typ, n), true
 	case famInt:
@@ -115,7 +135,7 @@ func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 		}
 		return appendNumericInt(dst, h.format, int64(n)), true
 	case famUUID:
-		id := [16]byte(h.sum[:16])
+		id := [16]byte(s.sum[:16])
 		id[6] = id[6]&0x0f | 0x80 // version 8: free-form (RFC 9562, section 5.8)
 		id[8] = id[8]&0x3f | 0x80
 		if h.format == binaryFormat {
@@ -124,31 +144,31 @@ func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 		return appendUUID(dst, &id), true
 	case famBytea:
 		if h.format == binaryFormat {
-			return append(dst, h.sum[:]...), true
+			return append(dst, s.sum[:]...), true
 		}
 		dst = append(dst, `\x`...)
-		return hex.AppendEncode(dst, h.sum[:]), true
+		return hex.AppendEncode(dst, s.sum[:]), true
 	}
 	return h.redacted.MaskCell(dst, nil)
 }
 
 // canonical gives the canonical form of the value. It is false for a cell that is
 // no value of the type.
-func (h *hashCell) canonical(cell []byte) ([]byte, bool) {
-	h.input = h.input[:0]
+func (h *hashCell) canonical(s *hashState, cell []byte) ([]byte, bool) {
+	s.input = s.input[:0]
 	switch h.family {
 	case famText:
-		return h.canonicalText(trimBpchar(h.typ, cell))
+		return h.canonicalText(s, trimBpchar(h.typ, cell))
 	case famInt:
 		n, ok := parseInt(cell, h.format, h.typ.OID)
-		h.input = appendInt(h.input, textFormat, h.typ.OID, n)
-		return h.input, ok
+		s.input = appendInt(s.input, textFormat, h.typ.OID, n)
+		return s.input, ok
 	case famNumeric:
-		if !h.number.parse(cell, h.format) {
+		if !s.number.parse(cell, h.format) {
 			return nil, false
 		}
-		h.input = h.number.appendText(h.input)
-		return h.input, true
+		s.input = s.number.appendText(s.input)
+		return s.input, true
 	case famUUID:
 		id, ok := [16]byte{}, len(cell) == 16
 		if h.format == textFormat {
@@ -156,28 +176,28 @@ func (h *hashCell) canonical(cell []byte) ([]byte, bool) {
 		} else if ok {
 			id = [16]byte(cell)
 		}
-		h.input = appendUUID(h.input, &id)
-		return h.input, ok
+		s.input = appendUUID(s.input, &id)
+		return s.input, ok
 	case famBytea:
 		if h.format == binaryFormat {
 			return cell, true
 		}
 		var ok bool
-		h.input, ok = appendBytea(h.input, cell)
-		return h.input, ok
+		s.input, ok = appendBytea(s.input, cell)
+		return s.input, ok
 	}
 	return nil, false
 }
 
-func (h *hashCell) canonicalText(text []byte) ([]byte, bool) {
+func (h *hashCell) canonicalText(s *hashState, text []byte) ([]byte, bool) {
 	switch h.charset {
 	case charsetUTF8:
 		return text, true
 	case charsetLatin1:
 		for _, c := range text {
-			h.input = appendLatin1(h.input, c)
+			s.input = appendLatin1(s.input, c)
 		}
-		return h.input, true
+		return s.input, true
 	case charsetSingle, charsetOther:
 		// Without a conversion table a value would not agree with itself read by another client.
 		return text, isASCII(text)

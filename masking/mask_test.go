@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -85,6 +86,15 @@ func TestText(t *testing.T) {
 		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"a\`, "{}"},
 		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{"a"b}`, "{}"},
 		{elem(1009, base(oidText)), partial(0, 4), Session{}, `[secret]={a}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `[1:2]={a}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `[1:1][1:1]={a}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `[2:1]={}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{{a},{b,c}}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{{a},b}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{a,{b}}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{{}}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{{a}{b}}`, "{}"},
+		{elem(1009, base(oidText)), partial(0, 4), Session{}, `{{{a,b}},{{c,d}}}`, "{{{*,*}},{{*,*}}}"},
 		{elem(1009, base(oidText)), partial(0, 4), Session{}, `a`, "{}"},
 		{elem(1009, base(oidText)), partial(0, 4), Session{}, ``, "{}"},
 		{elem(1009, base(oidText)), partial(0, 4), sjis, "{\x83\x5c}", "{}"},
@@ -233,9 +243,8 @@ func TestMisshapenBinary(t *testing.T) {
 		{base(oidFloat8), bucket(10), "\x7f\xf0\x00\x00\x00\x00\x00\x00"},
 		{elem(1009, base(oidText)), partial(0, 4), ""},
 		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x7f\xff\xff\xff\x00\x00\x00\x01"}, // two billion elements, none there
-		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x7f\xff\xff\xffsecret"},           // an element of two gigabytes
-		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01asecret"},          // trailing bytes
-		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x17\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x04\x00\x00\x00\x01"}, // of int4
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x7f\xff\xff\xffsecret"},  // an element of two gigabytes
+		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01asecret"}, // trailing bytes
 		{elem(1009, base(oidText)), partial(0, 4), "\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x19"},
 		{base(oidFloat4), bucket(10), "\x7f\xf0\x00\x00\x00\x00\x00\x00"},
 	} {
@@ -328,5 +337,35 @@ func TestCompileRefuses(t *testing.T) {
 	}
 	if cell, err := none.Compile(Column{Type: base(oidText), Spec: Spec{Method: Clear}}); cell != nil || err != nil {
 		t.Errorf("clear: got %v, %v", cell, err)
+	}
+}
+
+// TestConcurrentUse: results of one statement share a compiled cell across sessions.
+func TestConcurrentUse(t *testing.T) {
+	for _, cell := range benchCells {
+		for format, value := range []string{cell.text, cell.binary} {
+			for _, spec := range benchSpecs() {
+				if spec.Check(cell.typ) != nil {
+					continue
+				}
+				c := compile(t, cell.typ, int16(format), spec, Session{})
+				want, wantOK := c.MaskCell(nil, []byte(value))
+				var wait sync.WaitGroup
+				for range 4 {
+					wait.Go(func() {
+						var out []byte
+						for range 50 {
+							var ok bool
+							if out, ok = c.MaskCell(out[:0], []byte(value)); ok != wantOK || !bytes.Equal(out, want) {
+								t.Errorf("%s on %s: got %q, alone %q", spec, cell.typ, out, want)
+								return
+							}
+							c.MaskCell(nil, []byte("1"))
+						}
+					})
+				}
+				wait.Wait()
+			}
+		}
 	}
 }
