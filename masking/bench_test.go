@@ -32,44 +32,40 @@ func benchSpecs() []Spec {
 	}
 }
 
-// TestNoAllocations: a warm cell mask allocates nothing. Under the race
-// detector sync.Pool forgets at random, so there the masks run and are not counted.
-func TestNoAllocations(t *testing.T) {
+// eachBenchCell goes through the usual cells in both formats under every mask that fits.
+func eachBenchCell(do func(typ Type, format int16, spec Spec, value []byte)) {
 	for _, cell := range benchCells {
 		for format, value := range []string{cell.text, cell.binary} {
 			for _, spec := range benchSpecs() {
-				if spec.Check(cell.typ) != nil {
-					continue
-				}
-				c := compile(t, cell.typ, int16(format), spec, Session{})
-				in, out := []byte(value), make([]byte, 0, 256)
-				if n := testing.AllocsPerRun(100, func() { out, _ = c.MaskCell(out[:0], in) }); n != 0 && !raceEnabled {
-					t.Errorf("%s on %s in format %d: %v allocations a cell", spec, cell.typ, format, n)
+				if spec.Check(cell.typ) == nil {
+					do(cell.typ, int16(format), spec, []byte(value))
 				}
 			}
 		}
 	}
 }
 
-func BenchmarkMaskCell(b *testing.B) {
-	for _, cell := range benchCells {
-		for format, value := range []string{cell.text, cell.binary} {
-			for _, spec := range benchSpecs() {
-				if spec.Check(cell.typ) != nil {
-					continue
-				}
-				name := spec.String() + "/" + cell.typ.String() + "/" + [...]string{"text", "binary"}[format]
-				b.Run(name, func(b *testing.B) {
-					c := compile(b, cell.typ, int16(format), spec, Session{})
-					in, out := []byte(value), make([]byte, 0, 256)
-					b.ReportAllocs()
-					for b.Loop() {
-						out, _ = c.MaskCell(out[:0], in)
-					}
-				})
-			}
+// TestNoAllocations: a warm cell mask allocates nothing. Under the race
+// detector sync.Pool forgets at random, so there the masks run and are not counted.
+func TestNoAllocations(t *testing.T) {
+	eachBenchCell(func(typ Type, format int16, spec Spec, value []byte) {
+		c, out := compile(t, typ, format, spec, Session{}), make([]byte, 0, 256)
+		if n := testing.AllocsPerRun(100, func() { out, _ = c.MaskCell(out[:0], value) }); n != 0 && !raceEnabled {
+			t.Errorf("%s on %s in format %d: %v allocations a cell", spec, typ, format, n)
 		}
-	}
+	})
+}
+
+func BenchmarkMaskCell(b *testing.B) {
+	eachBenchCell(func(typ Type, format int16, spec Spec, value []byte) {
+		b.Run(spec.String()+"/"+typ.String()+"/"+[...]string{"text", "binary"}[format], func(b *testing.B) {
+			c, out := compile(b, typ, format, spec, Session{}), make([]byte, 0, 256)
+			b.ReportAllocs()
+			for b.Loop() {
+				out, _ = c.MaskCell(out[:0], value)
+			}
+		})
+	})
 }
 
 // BenchmarkCompile is the cost of a masked column for each RowDescription.

@@ -1,9 +1,6 @@
 package masking
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // oldestShown is the age from which a date's year would tell an age over 89
 // (45 CFR 164.514(b)(2)(i)(C)). A year's difference of 90 may still be an age of 89: it counts as over.
@@ -131,24 +128,3 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 
 // maxShownYear keeps results in the years that every client can read.
 const maxShownYear = 9999
-
-// newNumberCell makes the mask for age90 and bucket on numbers.
-func newNumberCell(c Column, redacted *constant) *numberCell {
-	n := &numberCell{typ: c.Type, family: familyOf(c.Type), format: c.Format, redacted: redacted}
-	if c.Spec.To == ToBucket {
-		n.width = c.Spec.Bucket
-	}
-	switch n.family {
-	case famInt:
-		n.least, n.most = minInt(intSize(c.Type.OID)), maxInt(intSize(c.Type.OID))
-	case famNumeric:
-		n.most = maxExact
-		if precision, scale, ok := c.Type.numericMod(); ok && precision-scale < 18 {
-			n.most = int64(math.Pow10(max(precision-scale, 0))) - 1
-		}
-		n.least = -n.most
-	case famFloat:
-		n.least, n.most = -maxFloatInt, maxFloatInt
-	}
-	return n
-}

@@ -20,6 +20,27 @@ type numberCell struct {
 	redacted    *constant
 }
 
+// newNumberCell makes the mask for age90 and bucket on numbers.
+func newNumberCell(c Column, redacted *constant) *numberCell {
+	n := &numberCell{typ: c.Type, family: familyOf(c.Type), format: c.Format, redacted: redacted}
+	if c.Spec.To == ToBucket {
+		n.width = c.Spec.Bucket
+	}
+	switch n.family {
+	case famInt:
+		n.least, n.most = minInt(intSize(c.Type.OID)), maxInt(intSize(c.Type.OID))
+	case famNumeric:
+		n.most = maxExact
+		if precision, scale, ok := c.Type.numericMod(); ok && precision-scale < 18 {
+			n.most = int64(math.Pow10(max(precision-scale, 0))) - 1
+		}
+		n.least = -n.most
+	case famFloat:
+		n.least, n.most = -maxFloatInt, maxFloatInt
+	}
+	return n
+}
+
 func (n *numberCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return n.redacted.MaskCell(dst, nil)

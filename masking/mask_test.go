@@ -342,30 +342,23 @@ func TestCompileRefuses(t *testing.T) {
 
 // TestConcurrentUse: results of one statement share a compiled cell across sessions.
 func TestConcurrentUse(t *testing.T) {
-	for _, cell := range benchCells {
-		for format, value := range []string{cell.text, cell.binary} {
-			for _, spec := range benchSpecs() {
-				if spec.Check(cell.typ) != nil {
-					continue
+	eachBenchCell(func(typ Type, format int16, spec Spec, value []byte) {
+		c := compile(t, typ, format, spec, Session{})
+		want, wantOK := c.MaskCell(nil, value)
+		var wait sync.WaitGroup
+		for range 4 {
+			wait.Go(func() {
+				var out []byte
+				for range 50 {
+					var ok bool
+					if out, ok = c.MaskCell(out[:0], value); ok != wantOK || !bytes.Equal(out, want) {
+						t.Errorf("%s on %s: got %q, alone %q", spec, typ, out, want)
+						return
+					}
+					c.MaskCell(nil, []byte("1"))
 				}
-				c := compile(t, cell.typ, int16(format), spec, Session{})
-				want, wantOK := c.MaskCell(nil, []byte(value))
-				var wait sync.WaitGroup
-				for range 4 {
-					wait.Go(func() {
-						var out []byte
-						for range 50 {
-							var ok bool
-							if out, ok = c.MaskCell(out[:0], []byte(value)); ok != wantOK || !bytes.Equal(out, want) {
-								t.Errorf("%s on %s: got %q, alone %q", spec, cell.typ, out, want)
-								return
-							}
-							c.MaskCell(nil, []byte("1"))
-						}
-					})
-				}
-				wait.Wait()
-			}
+			})
 		}
-	}
+		wait.Wait()
+	})
 }
