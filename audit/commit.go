@@ -123,9 +123,10 @@ func (l *Log) intact(want int64) error {
 // flush makes what is written durable and lets the head know.
 func (l *Log) flush() error {
 	if err := l.out.Sync(); err != nil {
+		l.unsure = true
 		return fmt.Errorf("audit: %w", err)
 	}
-	l.dirty, l.synced, l.durable = false, time.Now(), l.written
+	l.unsure, l.dirty, l.synced, l.durable = false, false, time.Now(), l.written
 	l.head.publish(l.durable)
 	return nil
 }
@@ -157,6 +158,7 @@ func (l *Log) fail(err error, b batch) {
 
 // shut ends the committer: everything durable, the head closed, the file released.
 func (l *Log) shut() {
+	<-l.noHead // once the lock is gone the head file may be another process's
 	if l.dirty && !l.failed {
 		l.sync()
 	}

@@ -173,6 +173,7 @@ func (h *headFile) close(p position) error {
 // every second. A head that cannot be written breaks the log: without it
 // records could be cut off the end unseen.
 func (l *Log) headLoop() {
+	defer close(l.noHead)
 	tick := time.NewTicker(l.opts.every)
 	defer tick.Stop()
 	for {

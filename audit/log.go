@@ -41,6 +41,7 @@ type Log struct {
 	wake    chan struct{}
 	reopens chan chan error
 	stop    chan struct{}
+	noHead  chan struct{} // closed when headLoop has ended
 	stopped chan struct{}
 	result  error // of Close, once stopped
 
@@ -51,8 +52,10 @@ type Log struct {
 	durable position    // the last record that was synced
 	dirty   bool        // the two may differ
 	synced  time.Time
-	failed  bool  // a write or sync failed: the end of the file needs repair
-	foreign error // another process changed the file: it is not touched any more
+	failed  bool   // a write or sync failed: the end of the file needs repair
+	unsure  bool   // a sync failed: what is written since the last one may never reach the disk
+	rescue  *batch // records that a repair has to write anew
+	foreign error  // another process changed the file: it is not touched any more
 
 	head headFile
 }
@@ -119,7 +122,7 @@ func Open(o Options) (*Log, error) {
 		file: o.File, opts: o, notes: from.notes,
 		seq: from.seq, prev: from.hash,
 		wake: make(chan struct{}, 1), reopens: make(chan chan error),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+		stop: make(chan struct{}), noHead: make(chan struct{}), stopped: make(chan struct{}),
 		out: o.wrap(f), id: id, written: from.position, durable: from.position, synced: time.Now(),
 	}
 	l.head.file = o.File

@@ -2,9 +2,7 @@ package audit
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"time"
 )
 
 // reopen is Reopen in the committer.
@@ -93,7 +91,7 @@ func (l *Log) settle(change bool) error {
 		l.seq, l.prev = l.written.seq, l.written.hash
 	}
 	l.err, l.refused, l.failed, l.foreign = nil, 0, false, nil
-	if change && !begun {
+	if !begun && (change || l.written.size == 0) {
 		l.append(opened(l.seq), nil)
 	}
 	l.append(&Record{Event: EventRecovered, Reason: reason}, nil)
@@ -129,29 +127,42 @@ func (l *Log) cutBack() error {
 // another process changed is left as it is: the chain goes on elsewhere.
 func (l *Log) repair() error {
 	if l.foreign != nil {
+		if l.rescue != nil {
+			l.mu.Lock()
+			l.refused += l.rescue.seq - l.written.seq
+			l.mu.Unlock()
+			l.rescue = nil
+		}
 		return l.flush()
 	}
 	if err := l.cutBack(); err != nil {
 		return err
 	}
-	if l.written.size > l.durable.size {
+	if l.unsure && l.written.size > l.durable.size {
 		// After a failed sync the kernel may take the pages for clean and never
-		// write them: write them anew.
-		unsynced := make([]byte, l.written.size-l.durable.size)
-		if _, err := l.out.ReadAt(unsynced, l.durable.size); err != nil && err != io.EOF {
+		// write them: write them anew. They are kept here until that has worked.
+		l.rescue = &batch{buf: make([]byte, l.written.size-l.durable.size),
+			seq: l.written.seq, hash: l.written.hash, record: int(l.written.record - l.durable.size)}
+		if _, err := l.out.ReadAt(l.rescue.buf, l.durable.size); err != nil {
+			l.rescue = nil
 			return fmt.Errorf("audit: %w", err)
 		}
 		if err := l.out.Truncate(l.durable.size); err != nil {
+			l.rescue = nil
 			return fmt.Errorf("audit: %w", err)
 		}
-		to := l.written
 		l.written = l.durable
-		if err := l.write(&batch{buf: unsynced, seq: to.seq, hash: to.hash, record: int(to.record - l.durable.size)}); err != nil {
+	}
+	if l.rescue != nil {
+		if err := l.write(l.rescue); err != nil {
 			return err
 		}
 	}
-	l.synced = time.Now()
-	return l.flush()
+	if err := l.flush(); err != nil {
+		return err
+	}
+	l.rescue = nil
+	return nil
 }
 
 // change makes next the log's file.
