@@ -21,6 +21,7 @@ var (
 	kindSyntax           = Kind{"syntax_error", "42601", SeverityError, "The statement does not parse.", "Correct it at the position given."}
 	kindPassword         = Kind{"password_failed", "28P01", SeverityFatal, "The user or the password is wrong.", "Check both; pgveil does not say which."}
 	kindRoleDenied       = Kind{"role_denied", "28000", SeverityFatal, "The user is in no role of the configuration and default_role is deny.", "Make the user a member of a group that a role names."}
+	kindNoDatabase       = Kind{"no_database", "3D000", SeverityFatal, "The server has no database of this name.", "Check the name."}
 	kindTLSRequired      = Kind{"tls_required", "28000", SeverityFatal, "The configuration requires TLS and the client did not ask for it.", "Connect with sslmode=require or stricter."}
 	kindCertificate      = Kind{"certificate_required", "28000", SeverityFatal, "tls.mode is verify-full and the client's certificate is missing or names another user.", "Connect with a certificate whose name is the user's."}
 	kindParameterRefused = Kind{"startup_parameter_refused", "42501", SeverityFatal, "A masked role may not set this parameter at connection start.", "Connect without it."}
@@ -53,7 +54,7 @@ var (
 // Kinds returns every kind of error that pgveil itself says.
 func Kinds() []Kind {
 	return []Kind{
-		kindRefused, kindSyntax, kindPassword, kindRoleDenied, kindTLSRequired, kindCertificate,
+		kindRefused, kindSyntax, kindPassword, kindRoleDenied, kindNoDatabase, kindTLSRequired, kindCertificate,
 		kindParameterRefused, kindReplication, kindProtocolVersion, kindProtocol, kindUpstreamProtocol,
 		kindConnections, kindLoginTimeout, kindUnreachable, kindUpstreamLost, kindShutdown,
 		kindStatementTooLong, kindStatementComplex, kindRowTooLong, kindTooMuch, kindEncoding,
@@ -91,6 +92,11 @@ func RoleDenied(user string) *Error {
 	return kindRoleDenied.error(fmt.Sprintf("user %q has no masking role", user),
 		"No role of the configuration has this user as a member, and default_role is deny.",
 		"Ask the operator to add the user to a group that a role names.")
+}
+
+// NoDatabase tells, in PostgreSQL's words, of a database that does not exist.
+func NoDatabase(name string) *Error {
+	return kindNoDatabase.error(fmt.Sprintf("database %q does not exist", name), "", "")
 }
 
 // TLSRequired refuses a connection without TLS.

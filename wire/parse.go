@@ -345,3 +345,11 @@ func ParseError(body []byte) (*Error, error) {
 	}
 	return e, nil
 }
+
+// BindNames reads the names at the beginning of a Bind's body, which may be cut
+// off behind them.
+func BindNames(prefix []byte) (portal, statement []byte, ok bool) {
+	r := reader{b: prefix}
+	portal, statement = r.cstring(), r.cstring()
+	return portal, statement, r.err == nil
+}

@@ -182,3 +182,12 @@ func skipCells(body []byte, pos, n int) (int, bool) {
 	}
 	return pos, true
 }
+
+// RowCell returns the cell of a DataRow with one column that is not NULL.
+func RowCell(body []byte) (cell []byte, ok bool) {
+	if len(body) < 2 || body[0] != 0 || body[1] != 1 {
+		return nil, false
+	}
+	cell, end, ok := cellAt(body, 2)
+	return cell, ok && cell != nil && end == len(body)
+}

@@ -1,0 +1,212 @@
+package session
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+
+	"pgveil/wire"
+)
+
+// decision is the one decision that a session waits for at a time. The message
+// that it is for stays where it is, and is dealt with again when it is made.
+type decision struct {
+	state   decisionState
+	query   Query
+	verdict *Verdict
+	err     error
+}
+
+type decisionState uint8
+
+const (
+	decisionNone  decisionState = iota
+	decisionAsked               // the transport has yet to take the job
+	decisionRuns
+	decisionMade
+)
+
+func (d *decision) pending() bool { return d.state == decisionAsked || d.state == decisionRuns }
+
+func (d *decision) job() (Query, bool) {
+	if d.state != decisionAsked {
+		return Query{}, false
+	}
+	d.state = decisionRuns
+	return d.query, true
+}
+
+func (d *decision) done(v *Verdict, err error) {
+	if d.state == decisionRuns {
+		d.state, d.verdict, d.err = decisionMade, v, err
+	}
+}
+
+var errNoVerdict = errors.New("no verdict and no error")
+
+// decide gives the verdict on a text. With ready false a job or a probe has been
+// asked for: the message is to be dealt with again afterwards. A nil verdict
+// without a refusal is possible for a clear role only: nothing is known of the
+// statement.
+func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict, refusal *wire.Error, ready bool) {
+	if d := s.decision; d.state == decisionMade {
+		s.decision = decision{}
+		// It is the one asked for, or nothing that may be used.
+		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == s.path.now {
+			if d.verdict == nil && d.err == nil {
+				d.err = errNoVerdict
+			}
+			switch {
+			case d.err != nil && s.masked:
+				return nil, wire.Undecided(d.err), true
+			case d.err != nil:
+				return nil, nil, true
+			}
+			return d.verdict, nil, true
+		}
+	}
+	if s.cfg.AuditErr != nil {
+		if err := s.cfg.AuditErr(); err != nil {
+			return nil, wire.AuditUnavailable(err), true
+		}
+	}
+	if s.masked {
+		if e := s.checkText(sql); e != nil {
+			if s.settingsPending && !s.unsynced && s.q.len() > 0 {
+				s.settle = true // the settings are known when every reply is in
+				return nil, nil, false
+			}
+			return nil, e, true
+		}
+		if e, ready := s.learnPath(); e != nil || !ready {
+			return nil, e, ready
+		}
+	}
+	q := Query{
+		SQL: unsafe.String(unsafe.SliceData(sql), len(sql)), SearchPath: s.path.now,
+		Extended: extended, ParamTypes: types,
+	}
+	if v, ok := s.cfg.Judge.Lookup(q); ok && v != nil {
+		return v, nil, true
+	}
+	q.SQL = strings.Clone(q.SQL)
+	q.ParamTypes = append([]uint32(nil), types...)
+	s.decision = decision{state: decisionAsked, query: q}
+	return nil, nil, false
+}
+
+// checkText refuses a text that the server might read otherwise than the
+// analysis does.
+func (s *Session) checkText(sql []byte) *wire.Error {
+	ascii := true
+	for _, c := range sql {
+		if c >= utf8.RuneSelf {
+			ascii = false
+			break
+		}
+	}
+	switch {
+	case !ascii && !utf8.Valid(sql):
+		return wire.BadEncoding()
+	case !ascii && (!isUTF8(s.settings.ClientEncoding) || s.settingsPending):
+		return wire.ClientEncoding(s.encodingName())
+	case (!s.standardStrings || s.settingsPending) && bytes.IndexByte(sql, '\\') >= 0:
+		return wire.Backslash()
+	}
+	return nil
+}
+
+func (s *Session) encodingName() string {
+	if s.settingsPending {
+		return "not certain until the next Sync"
+	}
+	if s.settings.ClientEncoding == "" {
+		return "unknown"
+	}
+	return s.settings.ClientEncoding
+}
+
+func isUTF8(encoding string) bool { return encoding == "UTF8" || encoding == "UNICODE" }
+
+// searchPath is the effective search path as the server last told it.
+type searchPath struct {
+	now     string // "": not known
+	pending bool   // it may change when the transaction at hand ends
+}
+
+// probe asks the server for the search path, on the session's own connection.
+type probe struct {
+	state  probeState
+	synced bool // it ends with a Sync of its own
+	value  string
+}
+
+type probeState uint8
+
+const (
+	probeNone probeState = iota
+	probeRuns
+	probeFailed
+)
+
+const (
+	probeSQL  = "SELECT pg_catalog.current_schemas(true)"
+	probeName = "pgveil probe"
+)
+
+// learnPath sees to it that the search path is known. It sends a probe when it
+// is not; ready is then false.
+func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
+	if s.path.now != "" && !(s.path.pending && s.q.len() > 0) {
+		return nil, true
+	}
+	if s.status == 'E' && s.q.len() == 0 && !s.unsynced {
+		// In a failed transaction the server runs nothing but its end; what is prepared
+		// here is decided anew under the path of its execution.
+		s.probing.state = probeNone
+		s.path.now = ""
+		return nil, true
+	}
+	if s.probing.state == probeFailed {
+		s.probing.state = probeNone
+		return wire.Undecided(errors.New("the search path could not be read")), true
+	}
+	s.probing = probe{state: probeRuns, synced: !s.unsynced}
+	// The extended protocol leaves the client's unnamed statement and portal alone.
+	out := s.toServer.bytes()
+	out = wire.AppendParse(out, probeName, probeSQL, nil)
+	out = wire.AppendBind(out, probeName, probeName, 0)
+	out = wire.AppendExecute(out, probeName, 0)
+	out = wire.AppendClose(out, 'P', probeName)
+	out = wire.AppendClose(out, 'S', probeName)
+	kinds := []kind{kParse, kBind, kExecute, kClose, kClose}
+	if s.unsynced {
+		// A Sync would end the client's implicit transaction.
+		out = wire.AppendEmpty(out, wire.Flush)
+	} else {
+		out = wire.AppendEmpty(out, wire.Sync)
+		kinds = append(kinds, kSync)
+	}
+	for i, k := range kinds {
+		e := s.q.push(k, s.now)
+		e.injected, e.last = true, i == len(kinds)-1
+	}
+	s.send(out)
+	return nil, false
+}
+
+// probed takes the end of a probe.
+func (s *Session) probed() {
+	if s.probing.state != probeRuns {
+		return
+	}
+	if s.probing.value == "" {
+		s.probing.state = probeFailed
+		return
+	}
+	s.path.now = s.probing.value
+	s.probing = probe{}
+}

@@ -1,0 +1,264 @@
+package session
+
+import (
+	"pgveil/wire"
+)
+
+// maxName is the longest name of a statement or portal that is not cut by the
+// server (NAMEDATALEN less one): two longer ones could be the same there.
+const maxName = 63
+
+// key is a name as the server tells it from others.
+func key(name []byte) []byte { return name[:min(len(name), maxName)] }
+
+func nameTooLong() *wire.Error {
+	return wire.Refused("42622", "name of a prepared statement or portal is longer than 63 bytes", "", "Use a shorter name.", 0)
+}
+
+func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err error) {
+	msg, err := wire.ParseParse(body)
+	if err != nil {
+		return true, err
+	}
+	if s.masked && len(msg.Name) > maxName {
+		s.refuseExtended(refusedName, msg.SQL, nameTooLong(), nil)
+		return true, nil
+	}
+	v, refusal, ready := s.decide(msg.SQL, true, s.clientTypes(&msg))
+	if !ready {
+		return false, nil
+	}
+	var info *AuditInfo
+	if refusal == nil && v != nil {
+		refusal, info = s.refusalOf(v, true)
+	}
+	if refusal != nil {
+		s.refuseExtended(string(msg.Name), msg.SQL, refusal, info)
+		return true, nil
+	}
+	p := &prepared{verdict: v, path: s.path.now}
+	if v != nil && len(v.Statements) > 0 {
+		p.stmt = v.Statements[0]
+	}
+	e := s.push(kParse)
+	if s.masked {
+		p.sql, p.types = string(msg.SQL), append([]uint32(nil), s.types...)
+		s.q.say(e, msg.SQL)
+	}
+	if len(msg.Name) > 0 {
+		e.name = string(key(msg.Name))
+	}
+	e.stmt, e.undo, e.prevStmt = p, true, s.stmts[e.name]
+	if e.prevStmt == nil && len(s.stmts) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
+		s.fatal(wire.TooMany("prepared statements", s.cfg.MaxStatements))
+		return true, nil
+	}
+	s.setStatement(e.name, p)
+	if p.stmt != nil && p.stmt.Action == Answer {
+		s.send(wire.AppendParse(s.toServer.bytes(), string(msg.Name), p.stmt.Answer, nil))
+	} else {
+		s.toServer.pass(m, stable)
+	}
+	s.unsynced = true
+	return true, nil
+}
+
+// clientBind deals with a masked role's Bind.
+func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error) {
+	msg, err := wire.ParseBind(body)
+	if err != nil {
+		return true, err
+	}
+	if len(msg.Portal) > maxName || len(msg.Statement) > maxName {
+		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
+		return true, nil
+	}
+	st := s.stmts[string(key(msg.Statement))]
+	if st != nil {
+		refusal, info, ready := s.renew(st)
+		if !ready {
+			return false, nil
+		}
+		if refusal != nil {
+			s.refuseExtended(refusedName, []byte(st.sql), refusal, info)
+			return true, nil
+		}
+	}
+	p := s.newPortal()
+	if st != nil {
+		p.stmt, p.verdict, p.s = st, st.verdict, st.stmt
+	}
+	p.formats = append(p.formats[:0], msg.Formats()...)
+	p.words = p.words[:0]
+	msg.TextParams(func(v []byte) bool {
+		if len(p.words)+len(v) < maxWords {
+			p.words = append(append(p.words, v...), 0)
+		}
+		return len(p.words) < maxWords
+	})
+	e := s.push(kBind)
+	e.stmt = st
+	s.bindPortal(e, msg.Portal, p)
+	s.toServer.pass(m, stable)
+	s.unsynced = true
+	return true, nil
+}
+
+// renew sees to it that a prepared statement's verdict is one of the present: of
+// the present catalog, and of the present search path, under which the server
+// looks names up again.
+func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, ready bool) {
+	if st.stmt != nil && st.stmt.Action == Answer {
+		return nil, nil, true
+	}
+	if s.decision.state != decisionMade {
+		if e, ready := s.learnPath(); e != nil || !ready {
+			return e, nil, ready
+		}
+		if s.path.now == st.path && s.cfg.Judge.Current(st.verdict) {
+			return nil, nil, true
+		}
+	}
+	v, refusal, ready := s.decide([]byte(st.sql), true, st.types)
+	if !ready {
+		return nil, nil, false
+	}
+	if refusal == nil {
+		refusal, info = s.refusalOf(v, true)
+	}
+	if refusal != nil {
+		return refusal, info, true
+	}
+	var now *Statement
+	if len(v.Statements) > 0 {
+		now = v.Statements[0]
+	}
+	if (now == nil) != (st.stmt == nil) || now != nil && now.Action == Answer {
+		return wire.DefinitionChanged(), nil, true
+	}
+	st.verdict, st.stmt, st.path = v, now, s.path.now
+	return nil, nil, true
+}
+
+func (s *Session) clientDescribe(m, body []byte, stable bool) error {
+	object, name, err := wire.ParseObject(body)
+	if err != nil {
+		return err
+	}
+	if s.masked && len(name) > maxName {
+		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
+		return nil
+	}
+	if object == 'S' {
+		e := s.push(kDescribeStatement)
+		if st := s.stmts[string(key(name))]; st != nil {
+			e.stmt, st.describing = st, true
+		}
+	} else {
+		e := s.push(kDescribePortal)
+		if p := s.portals[string(key(name))]; p != nil {
+			e.portal, p.describing = p, true
+		}
+	}
+	s.toServer.pass(m, stable)
+	s.unsynced = true
+	return nil
+}
+
+func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err error) {
+	name, _, err := wire.ParseExecute(body)
+	if err != nil {
+		return true, err
+	}
+	p := s.portals[string(key(name))]
+	if s.masked {
+		if p == nil || p.stmt == nil || p.dead || len(name) > maxName {
+			s.refuseExtended(refusedName, nil, wire.Refused("34000", "portal does not exist", "",
+				"Bind a statement to it in the same transaction.", 0), nil)
+			return true, nil
+		}
+		refusal, info, ready := s.renewPortal(p)
+		if !ready {
+			return false, nil
+		}
+		if refusal != nil {
+			s.refuseExtended(refusedName, []byte(p.stmt.sql), refusal, info)
+			return true, nil
+		}
+		if p.s != nil && p.s.Compile != nil && !p.describing && !p.stmt.describing {
+			e := s.push(kDescribePortal)
+			e.injected, e.portal, p.describing = true, p, true
+			s.send(wire.AppendDescribe(s.toServer.bytes(), 'P', string(name)))
+		}
+	}
+	e := s.push(kExecute)
+	e.portal = p
+	s.toServer.pass(m, stable)
+	s.unsynced = true
+	if p == nil {
+		s.forwarded(nil)
+	} else {
+		s.forwarded(p.s)
+	}
+	return true, nil
+}
+
+// renewPortal sees to it that what was decided on an open portal still holds. Its
+// rows come from the plan of its Bind: when the decision would now be another,
+// the two can no longer be brought together.
+func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, ready bool) {
+	if s.cfg.AuditErr != nil && s.decision.state != decisionMade {
+		if err := s.cfg.AuditErr(); err != nil {
+			return wire.AuditUnavailable(err), nil, true
+		}
+	}
+	if p.s == nil || p.s.Action == Answer {
+		return nil, nil, true
+	}
+	if s.decision.state != decisionMade && s.cfg.Judge.Current(p.verdict) {
+		return nil, nil, true
+	}
+	v, refusal, ready := s.decide([]byte(p.stmt.sql), true, p.stmt.types)
+	if !ready {
+		return nil, nil, false
+	}
+	if refusal != nil {
+		return refusal, nil, true
+	}
+	if len(v.Statements) != 1 {
+		return wire.DefinitionChanged(), nil, true
+	}
+	now := v.Statements[0]
+	if now.Action == Refuse {
+		return wire.DefinitionChanged(), &now.Audit, true
+	}
+	// Both decisions are made into row programs when the description is at hand,
+	// and have to agree.
+	p.verdict, p.also = v, now
+	p.rows = rowProgram{}
+	return nil, nil, true
+}
+
+func (s *Session) clientClose(m, body []byte, stable bool) error {
+	object, name, err := wire.ParseObject(body)
+	if err != nil {
+		return err
+	}
+	if s.masked && len(name) > maxName {
+		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
+		return nil
+	}
+	e := s.push(kClose)
+	if object == 'S' {
+		if st := s.stmts[string(key(name))]; st != nil {
+			e.undo, e.name, e.prevStmt = true, string(key(name)), st
+			s.setStatement(e.name, nil)
+		}
+	} else if p := s.portals[string(key(name))]; p != nil {
+		e.undo, e.name, e.prevPortal = true, string(key(name)), p
+		s.setPortal(e.name, nil)
+	}
+	s.toServer.pass(m, stable)
+	s.unsynced = true
+	return nil
+}

@@ -1,0 +1,216 @@
+package session
+
+import (
+	"time"
+
+	"pgveil/wire"
+)
+
+// kind is the kind of a request whose reply is outstanding.
+type kind uint8
+
+const (
+	kQuery kind = iota + 1
+	kParse
+	kBind
+	kDescribeStatement
+	kDescribePortal
+	kExecute
+	kClose
+	kSync
+	kFunction
+	kCopyEnd // CopyDone or CopyFail: no reply of its own, see copyStarted
+)
+
+// entry is a request whose reply is outstanding.
+type entry struct {
+	kind     kind
+	injected bool        // the session's own: the reply goes no further
+	last     bool        // the last of a probe
+	refused  bool        // it has taken its place
+	refusal  *wire.Error // the reply will be an error, and this takes its place
+	verdict  *Verdict    // kQuery; nil: not decided (a clear role's)
+	audit    *AuditInfo  // of the refusal
+	at       int         // kQuery: the statement under way
+	started  time.Time
+	text     []byte // kQuery, and refusals: the client's own words, capped
+
+	stmt   *prepared
+	portal *portal
+
+	// What the maps held before, for undo.
+	undo       bool
+	name       string
+	prevStmt   *prepared
+	prevPortal *portal
+}
+
+// prepared is a prepared statement, by the protocol.
+type prepared struct {
+	sql     string // masked roles
+	types   []uint32
+	verdict *Verdict
+	stmt    *Statement // nil: an empty statement, or not decided
+	path    string     // the search path that it was decided under
+
+	describing bool   // its description is known or asked for
+	desc       []byte // body of its RowDescription
+}
+
+// portal is an open portal, by the protocol.
+type portal struct {
+	stmt    *prepared // nil: of a statement that the session does not know
+	verdict *Verdict
+	s       *Statement
+	also    *Statement // a later decision on the same portal, which has to agree
+	formats []byte     // result formats as in Bind
+	words   []byte     // the client's text parameters, capped, each followed by NUL
+	bound   bool       // the server has confirmed it
+	dead    bool       // its transaction has ended
+
+	describing bool
+	desc       []byte // body of its RowDescription, with its formats
+	described  bool
+	rows       rowProgram
+}
+
+// queue is a FIFO of entries whose storage is used again.
+type queue struct {
+	e     []entry
+	first int
+	bytes int // of texts
+}
+
+func (q *queue) len() int { return len(q.e) - q.first }
+
+func (q *queue) head() *entry {
+	if q.first == len(q.e) {
+		return nil
+	}
+	return &q.e[q.first]
+}
+
+// push adds an empty entry.
+func (q *queue) push(k kind, now time.Time) *entry {
+	if len(q.e) == cap(q.e) && q.first > 0 {
+		n := copy(q.e, q.e[q.first:])
+		for i := n; i < len(q.e); i++ {
+			q.e[i] = entry{}
+		}
+		q.e, q.first = q.e[:n], 0
+	}
+	if len(q.e) < cap(q.e) {
+		q.e = q.e[:len(q.e)+1]
+	} else {
+		q.e = append(q.e, entry{})
+	}
+	e := &q.e[len(q.e)-1]
+	*e = entry{kind: k, started: now, text: e.text[:0]}
+	return e
+}
+
+func (q *queue) pop() {
+	e := &q.e[q.first]
+	q.bytes -= len(e.text)
+	text := e.text[:0]
+	if cap(text) > keepText {
+		text = nil
+	}
+	*e = entry{text: text}
+	q.first++
+	if q.first == len(q.e) {
+		q.e, q.first = q.e[:0], 0
+	}
+}
+
+const (
+	maxText  = 16 << 10 // of a statement's text, kept for scrubbing errors
+	maxWords = 4 << 10  // of text parameters, for the same
+	keepText = 1 << 10  // kept in an unused entry
+)
+
+// say keeps the client's words.
+func (q *queue) say(e *entry, sql []byte) {
+	n := len(e.text)
+	e.text = append(e.text, sql[:min(len(sql), maxText-min(n, maxText))]...)
+	q.bytes += len(e.text) - n
+}
+
+// newPortal takes a portal from the free ones.
+func (s *Session) newPortal() *portal {
+	if n := len(s.free); n > 0 {
+		p := s.free[n-1]
+		s.free = s.free[:n-1]
+		return p
+	}
+	return &portal{}
+}
+
+// release keeps a portal that nothing refers to for newPortal.
+func (s *Session) release(p *portal) {
+	if len(s.free) < cap(s.free) {
+		*p = portal{formats: p.formats[:0], words: p.words[:0], desc: p.desc[:0]}
+		s.free = append(s.free, p)
+	}
+}
+
+// skipToSync takes off the queue what the server skips after an error in the
+// extended protocol: the head and all up to the next Sync; and undoes their
+// effects. Without a Sync, the client's next messages are dropped up to it.
+func (s *Session) skipToSync() {
+	q := &s.q
+	end := q.first
+	for end < len(q.e) && q.e[end].kind != kSync {
+		end++
+	}
+	s.skipping = end == len(q.e)
+	for i := end - 1; i >= q.first; i-- {
+		s.revert(&q.e[i])
+	}
+	for n := end - q.first; n > 0; n-- {
+		s.q.pop()
+	}
+}
+
+// revert undoes what an entry did to the maps: it was not carried out.
+func (s *Session) revert(e *entry) {
+	if e.last {
+		s.probing = probe{} // an error before its end, which the client hears of; a Sync of its own is not skipped
+	}
+	if e.kind == kDescribeStatement && e.stmt != nil && e.stmt.desc == nil {
+		e.stmt.describing = false
+	}
+	if !e.undo {
+		return
+	}
+	switch {
+	case e.kind == kParse || e.kind == kClose && e.prevStmt != nil:
+		s.setStatement(e.name, e.prevStmt)
+	case e.kind == kBind || e.kind == kClose && e.prevPortal != nil:
+		if e.prevPortal != nil && e.prevPortal.dead {
+			s.setPortal(e.name, nil)
+			return
+		}
+		s.setPortal(e.name, e.prevPortal)
+	}
+}
+
+func (s *Session) setStatement(name string, p *prepared) {
+	if old := s.stmts[name]; old != nil {
+		s.sqlBytes -= len(old.sql)
+	}
+	if p == nil {
+		delete(s.stmts, name)
+		return
+	}
+	s.sqlBytes += len(p.sql)
+	s.stmts[name] = p
+}
+
+func (s *Session) setPortal(name string, p *portal) {
+	if p == nil {
+		delete(s.portals, name)
+		return
+	}
+	s.portals[name] = p
+}
