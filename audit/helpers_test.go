@@ -130,11 +130,17 @@ func (f *faulty) set(change func()) {
 
 func (f *faulty) Write(b []byte) (int, error) {
 	f.mu.Lock()
-	hold, room, err := f.hold, f.room, f.writeErr
+	hold := f.hold
 	f.mu.Unlock()
 	if hold != nil {
 		<-hold
 	}
+	f.mu.Lock()
+	room, err := f.room, f.writeErr
+	if room >= 0 {
+		f.room = max(room-len(b), 0)
+	}
+	f.mu.Unlock()
 	if room >= 0 && room < len(b) {
 		n, e := f.osFile.Write(b[:room])
 		if e != nil {
