@@ -1,0 +1,196 @@
+package sqlparse
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"pgveil/catalog"
+)
+
+// analysis is the state of the analysis of one statement, or of one view.
+type analysis struct {
+	*Analyser
+	env  *Env
+	cat  *catalog.Snapshot
+	path []string // the search path in force
+
+	plan    *Plan
+	sources map[sourceKey]SourceID
+	root    *pg.SelectStmt // the statement, when it is a SELECT
+
+	offset   int           // of the statement in the query string
+	view     string        // the view whose definition is being analysed
+	views    []catalog.OID // whose definitions are being analysed, outermost first
+	imported []catalog.OID // views whose predicates and effects are in the plan
+	trusted  uint64        // a digest of env.Trusted
+	clause   string        // the clause being analysed, as messages name it
+	chosen   Label         // what the predicates met so far depend on; see collect
+	depth    int
+	work     int   // nodes visited, against a limit
+	sets     int   // calls of set-returning functions met so far
+	places   []int // of the output columns, as far as they are known
+	literal  bool
+}
+
+type sourceKey struct {
+	rel catalog.OID
+	num int16
+}
+
+// maxWork bounds the nodes that one analysis visits. Recursive queries and
+// views visit some more than once.
+const maxWork = 5_000_000
+
+// enter guards the recursion of the analysis.
+func (a *analysis) enter() {
+	a.depth++
+	a.work++
+	if a.depth > 10*a.options.MaxDepth {
+		a.bail(&Refusal{SQLState: stateTooComplex, Rule: RuleTooDeep, Position: -1, Message: "statement is nested too deeply to be analysed"})
+	}
+	if a.work > maxWork {
+		a.bail(&Refusal{SQLState: stateTooComplex, Rule: RuleComplexity, Position: -1, Message: "statement is too complex to be analysed"})
+	}
+}
+
+func (a *analysis) leave() { a.depth-- }
+
+// pos turns a position of the parser into an offset in the statement.
+func (a *analysis) pos(loc int32) int {
+	if loc < 0 || a.view != "" || int(loc) < a.offset {
+		return -1
+	}
+	return int(loc) - a.offset
+}
+
+// within runs f with the clause set for predicates and messages.
+func (a *analysis) within(clause string, f func()) {
+	was := a.clause
+	a.clause = clause
+	f()
+	a.clause = was
+}
+
+// source gives the identity of a column in the plan and marks it as read.
+func (a *analysis) source(rel *catalog.Relation, num int16, name string) SourceID {
+	id := a.sourceID(rel, num, name)
+	a.plan.Reads = a.plan.Reads.With(id)
+	return id
+}
+
+// sourceID gives the identity of a column without reading it.
+func (a *analysis) sourceID(rel *catalog.Relation, num int16, name string) SourceID {
+	k := sourceKey{rel.OID, num}
+	if id, ok := a.sources[k]; ok {
+		return id
+	}
+	id := SourceID(len(a.plan.Sources))
+	a.plan.Sources = append(a.plan.Sources, Source{Relation: rel.OID, Column: num, Schema: rel.Schema, Table: rel.Name, Name: name})
+	a.sources[k] = id
+	return id
+}
+
+// predicate records a use of columns outside the output list.
+func (a *analysis) predicate(use Use, l Label, peers Set, clause string, loc int32) {
+	if l.empty() && peers.Empty() {
+		return
+	}
+	a.plan.Predicates = append(a.plan.Predicates, Predicate{
+		Columns: l.columns(), Use: use, Peers: peers, Opaque: l.Opaque, Clause: clause, View: a.view, Position: a.pos(loc),
+	})
+	a.choose(l)
+	a.choose(Label{Derived: peers})
+}
+
+// choose adds to what decides which rows the current query gives.
+func (a *analysis) choose(l Label) { a.chosen = a.chosen.union(l.derive()) }
+
+// collect starts to gather what the predicates of a subquery depend on;
+// collected ends it. inherit adds it to the outer query's.
+func (a *analysis) collect() Label {
+	outer := a.chosen
+	a.chosen = Label{}
+	return outer
+}
+
+func (a *analysis) collected(outer Label, inherit bool) Label {
+	l := a.chosen
+	a.chosen = outer
+	if inherit {
+		a.choose(l)
+	}
+	return l
+}
+
+// fault records that an expression can fail depending on a value.
+func (a *analysis) fault(l Label, loc int32) {
+	if l.empty() {
+		return
+	}
+	a.plan.Predicates = append(a.plan.Predicates, Predicate{
+		Columns: l.columns(), Use: UseFault, Opaque: l.Opaque, Clause: a.clause, View: a.view, Position: a.pos(loc),
+	})
+}
+
+// effect records a flow of data to somewhere else than the result.
+func (a *analysis) effect(e Effect, loc int32) {
+	e.Position = a.pos(loc)
+	a.plan.Effects = append(a.plan.Effects, e)
+}
+
+// mark and rewind drop what the repeated analysis of a recursive query would
+// record twice.
+type mark struct{ predicates, effects int }
+
+func (a *analysis) mark() mark { return mark{len(a.plan.Predicates), len(a.plan.Effects)} }
+
+func (a *analysis) rewind(m mark) {
+	a.plan.Predicates, a.plan.Effects = a.plan.Predicates[:m.predicates], a.plan.Effects[:m.effects]
+}
+
+// finish drops what was recorded twice.
+func (a *analysis) finish() {
+	seen := make(map[string]bool, len(a.plan.Predicates))
+	kept := a.plan.Predicates[:0]
+	for i := range a.plan.Predicates {
+		p := &a.plan.Predicates[i]
+		key := fmt.Sprint(p.Use, p.Columns, p.Peers, p.Opaque, p.Clause, p.View, p.Position)
+		if !seen[key] {
+			seen[key] = true
+			kept = append(kept, *p)
+		}
+	}
+	a.plan.Predicates = kept
+	a.plan.Literal = a.literal
+}
+
+// stringOf gives the text of a String node.
+func stringOf(n *pg.Node) string { return n.GetString_().GetSval() }
+
+// names gives the texts of a list of String nodes.
+func names(list []*pg.Node) []string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = stringOf(n)
+	}
+	return out
+}
+
+func dotted(parts []string) string { return quoted(strings.Join(parts, ".")) }
+
+func tempSchema(s string) bool { return s == "pg_temp" || strings.HasPrefix(s, "pg_temp_") }
+
+func valuesName(i int) string { return "column" + strconv.Itoa(i+1) }
+
+func (a *analysis) unsupportedNode(n any) {
+	name := fmt.Sprintf("%T", n)
+	var loc int32 = -1
+	if node, ok := n.(*pg.Node); ok {
+		name, loc = fmt.Sprintf("%T", node.GetNode()), location(node)
+	}
+	name = name[strings.LastIndexByte(name, '_')+1:]
+	a.unsupported(loc, "construct "+name)
+}

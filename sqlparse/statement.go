@@ -1,0 +1,209 @@
+package sqlparse
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
+
+// statements analyses the statements of a parsed query string. literal says
+// that some analysis looked at a literal's value.
+func (z *Analyser) statements(sql string, tree *pg.ParseResult, tokens []token, env *Env) (plans []*Plan, literal bool) {
+	if len(tree.Stmts) == 0 {
+		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", CatalogVersion: env.Catalog.Version}}, false
+	}
+	b := batch{path: env.SearchPath}
+	for _, raw := range tree.Stmts {
+		start, end := int(raw.StmtLocation), int(raw.StmtLocation+raw.StmtLen)
+		if raw.StmtLen == 0 {
+			end = len(sql)
+		}
+		own := tokensWithin(tokens, start, end)
+		if len(own) > 0 {
+			start, end = int(own[0].start), int(own[len(own)-1].end)
+		}
+		p, lit := z.statement(sql, raw.Stmt, own, start, end, &b, env)
+		literal = literal || lit
+		plans = append(plans, p)
+	}
+	return plans, literal
+}
+
+// tokensWithin gives the tokens of one statement, the semicolon after it left out.
+func tokensWithin(tokens []token, start, end int) []token {
+	i, _ := slices.BinarySearchFunc(tokens, start, func(t token, pos int) int { return int(t.start) - pos })
+	k, _ := slices.BinarySearchFunc(tokens, end, func(t token, pos int) int { return int(t.start) - pos })
+	return tokens[i:max(i, k)]
+}
+
+// batch follows what the statements of one query string do to the names of
+// the later ones.
+type batch struct {
+	path    []string
+	changed string // not empty: the statement after which names are not known
+}
+
+// statement analyses one statement.
+func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end int, b *batch, env *Env) (plan *Plan, literal bool) {
+	plan = &Plan{Text: sql[start:end], Offset: start, CatalogVersion: env.Catalog.Version}
+	_, set := n.GetNode().(*pg.Node_VariableSetStmt)
+	plan.Normalized, plan.Fingerprint = normalize(sql, tokens, set)
+	a := &analysis{
+		Analyser: z, env: env, cat: env.Catalog, path: b.path, plan: plan, sources: map[sourceKey]SourceID{},
+		offset: start, trusted: z.trustedDigest(env.Trusted),
+	}
+	a.describe(n, tokens)
+	plan.Refusal = a.guarded(func() { a.dispatch(n, sql, tokens, b) })
+	a.finish()
+	a.namesAfter(n, b)
+	return plan, a.literal
+}
+
+// guarded runs an analysis and returns its refusal.
+func (a *analysis) guarded(f func()) (r *Refusal) {
+	defer func() {
+		switch x := recover().(type) {
+		case nil:
+		case bail:
+			r = x.Refusal
+		default:
+			// A fault of the analyser must not let a statement through, nor end the proxy.
+			r = &Refusal{SQLState: statePrivilege, Rule: RuleInternal, Position: -1, Message: "statement could not be analysed",
+				Hint: "Please report the shape of the statement as a defect of pgveil."}
+		}
+	}()
+	f()
+	return nil
+}
+
+// dispatch analyses a statement by its kind. Each kind has its rule here; one
+// without a rule stays KindOther and is refused.
+func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
+	plan := a.plan
+	if b.changed != "" && namesMatter(n) {
+		a.bail(&Refusal{
+			SQLState: statePrivilege, Rule: RuleBatch, Position: 0,
+			Message: "statement after " + b.changed + " in the same query string",
+			Detail:  "What its names mean depends on the statement before it.",
+			Hint:    "Send the statements one by one.",
+		})
+	}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_SelectStmt:
+		if x.SelectStmt.IntoClause != nil {
+			plan.Kind = KindOther
+			a.notSupported()
+		}
+		plan.Kind = KindSelect
+		a.root = x.SelectStmt
+		a.output(a.selectStmt(x.SelectStmt, &scope{}))
+	case *pg.Node_InsertStmt:
+		plan.Kind = KindInsert
+		a.output(a.modifying(n, &scope{}))
+	case *pg.Node_UpdateStmt:
+		plan.Kind = KindUpdate
+		a.output(a.modifying(n, &scope{}))
+	case *pg.Node_DeleteStmt:
+		plan.Kind = KindDelete
+		a.output(a.modifying(n, &scope{}))
+	case *pg.Node_TransactionStmt:
+		a.transaction(x.TransactionStmt)
+	case *pg.Node_ConstraintsSetStmt:
+		plan.Kind = KindTransaction
+		a.effect(Effect{Kind: EffectSession, Target: -1, Name: plan.Tag}, -1)
+	case *pg.Node_VariableSetStmt:
+		a.set(x.VariableSetStmt)
+	case *pg.Node_VariableShowStmt:
+		a.show(x.VariableShowStmt)
+	case *pg.Node_DeallocateStmt, *pg.Node_DiscardStmt:
+		plan.Kind = KindDeallocate
+		a.effect(Effect{Kind: EffectSession, Target: -1, Name: plan.Tag}, -1)
+	case *pg.Node_ExplainStmt:
+		a.explain(x.ExplainStmt, sql, tokens, b)
+	default:
+		a.notSupported()
+	}
+}
+
+// notSupported refuses a kind of statement.
+func (a *analysis) notSupported() {
+	a.plan.Kind = KindOther
+	a.bail(&Refusal{
+		SQLState: statePrivilege, Rule: RuleKind, Position: 0,
+		Message: a.plan.Tag + " is not allowed for masking roles",
+		Detail:  "pgveil has no rule yet that keeps protected data within this kind of statement.",
+		Hint:    "Run it as a user whose role sees every class clear.",
+	})
+}
+
+// output makes the result columns of the plan.
+func (a *analysis) output(q *query) {
+	if q.cols == nil {
+		return
+	}
+	a.plan.Columns = make([]OutputColumn, len(q.cols))
+	for i := range q.cols {
+		c := &q.cols[i]
+		t := c.typ
+		if t == oidUnknown {
+			t = oidText
+		}
+		a.plan.Columns[i] = OutputColumn{Name: c.name, Type: t, Label: c.full(), Witness: c.witness, Position: -1}
+		if i < len(a.places) {
+			a.plan.Columns[i].Position = a.places[i]
+		}
+	}
+}
+
+// transaction is BEGIN, COMMIT and the like.
+func (a *analysis) transaction(t *pg.TransactionStmt) {
+	switch t.Kind {
+	case pg.TransactionStmtKind_TRANS_STMT_BEGIN, pg.TransactionStmtKind_TRANS_STMT_START, pg.TransactionStmtKind_TRANS_STMT_COMMIT,
+		pg.TransactionStmtKind_TRANS_STMT_ROLLBACK, pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT, pg.TransactionStmtKind_TRANS_STMT_RELEASE,
+		pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
+		a.plan.Kind = KindTransaction
+		a.effect(Effect{Kind: EffectSession, Target: -1, Name: a.plan.Tag}, -1)
+	default:
+		a.notSupported() // two-phase commit
+	}
+}
+
+// explain analyses the statement within EXPLAIN (PGVEIL).
+func (a *analysis) explain(e *pg.ExplainStmt, sql string, tokens []token, b *batch) {
+	veil := false
+	for _, n := range e.Options {
+		if d := n.GetDefElem(); d != nil && strings.EqualFold(d.Defname, "pgveil") {
+			veil = true
+		}
+	}
+	if !veil {
+		a.notSupported()
+	}
+	// The statement begins after the closing bracket of the options.
+	depth, at := 0, 0
+	for i, t := range tokens {
+		if t.kind != tokPunct {
+			continue
+		}
+		switch sql[t.start] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 && sql[t.start] == ')' {
+			at = i + 1
+			break
+		}
+	}
+	if at == 0 || at >= len(tokens) {
+		a.unsupported(-1, "this form of EXPLAIN")
+	}
+	inner := *b
+	plan, literal := a.Analyser.statement(sql, e.Query, tokens[at:], int(tokens[at].start), int(tokens[len(tokens)-1].end), &inner, a.env)
+	a.literal = a.literal || literal
+	a.plan.Kind = KindVeil
+	a.plan.Veil.Explain = plan
+	a.plan.Columns = []OutputColumn{{Name: "QUERY PLAN", Type: oidText, Witness: Witness{}, Position: -1}}
+}
