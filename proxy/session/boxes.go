@@ -123,6 +123,13 @@ func (o *outbox) discardHeld() {
 	}
 }
 
+func (o *outbox) has() bool {
+	if o.hold >= 0 {
+		return o.hold > 0
+	}
+	return len(o.buf)+len(o.direct) > 0
+}
+
 func (o *outbox) take(spare []byte) (buf, direct []byte) {
 	if o.hold >= 0 {
 		all := o.bytes()

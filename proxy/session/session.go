@@ -174,6 +174,12 @@ func (s *Session) ClientEOF(now time.Time) {
 	s.pump()
 }
 
+// ClientLost says that the client cannot be reached any more.
+func (s *Session) ClientLost(now time.Time) {
+	s.now = now
+	s.close(nil)
+}
+
 // ServerEOF says that the server's connection ended, or broke with err.
 func (s *Session) ServerEOF(now time.Time, err error) {
 	s.now = now
@@ -252,6 +258,11 @@ func (s *Session) TakeClient(spare []byte) (buf, direct []byte) { return s.toCli
 
 // TakeServer hands over the bytes for the server, as TakeClient.
 func (s *Session) TakeServer(spare []byte) (buf, direct []byte) { return s.toServer.take(spare) }
+
+// HasOutput reports whether TakeClient and TakeServer have something to give.
+func (s *Session) HasOutput() (toClient, toServer bool) {
+	return s.toClient.has(), s.toServer.has()
+}
 
 // ReadClient reports whether the session wants more bytes from the client.
 func (s *Session) ReadClient() bool {

@@ -1,0 +1,363 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgveil/audit"
+	"pgveil/proxy/session"
+	"pgveil/wire"
+)
+
+// judge passes everything; "panic" panics, "wait" waits for the session's end.
+type judge struct{ slow bool }
+
+func (j judge) Lookup(q session.Query) (*session.Verdict, bool) {
+	if j.slow {
+		return nil, false
+	}
+	v, err := j.Decide(context.Background(), q)
+	return v, err == nil
+}
+
+func (j judge) Decide(ctx context.Context, q session.Query) (*session.Verdict, error) {
+	switch {
+	case strings.Contains(q.SQL, "panic"):
+		panic("secret value")
+	case strings.Contains(q.SQL, "wait"):
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true,
+		Audit: session.AuditInfo{Statement: strings.Clone(q.SQL)}}}}, nil
+}
+
+func (judge) Current(*session.Verdict) bool { return true }
+func (judge) Changed()                      {}
+
+// sink keeps records and calls done from another goroutine, or with err.
+type sink struct {
+	mu      sync.Mutex
+	records []audit.Record
+	err     error
+}
+
+func (k *sink) Append(r *audit.Record, done func(error)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.records = append(k.records, *r)
+	if done != nil {
+		go done(k.err)
+	}
+}
+
+// pair gives the two ends of a loopback connection.
+func pair(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	theirs, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err = l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return ours, theirs
+}
+
+// stage is a running session and the far ends of its connections.
+type stage struct {
+	t              *testing.T
+	client, server net.Conn
+	sink           *sink
+	drain          context.CancelFunc
+	kill           context.CancelCauseFunc
+	result         chan error
+}
+
+func begin(t *testing.T, j judge, change func(*session.Config, *sink)) *stage {
+	t.Helper()
+	st := &stage{t: t, sink: &sink{}, result: make(chan error, 1)}
+	var nearClient, nearServer net.Conn
+	nearClient, st.client = pair(t)
+	nearServer, st.server = pair(t)
+	cfg := session.Config{Judge: j, Clear: true, BeforeResult: true}
+	if change != nil {
+		change(&cfg, st.sink)
+	}
+	var ctx, kill context.Context
+	ctx, st.drain = context.WithCancel(context.Background())
+	kill, st.kill = context.WithCancelCause(context.Background())
+	t.Cleanup(func() { st.kill(nil); st.drain() })
+	s := session.New(cfg)
+	go func() { st.result <- Run(ctx, nearClient, nearServer, s, Deps{Audit: st.sink, Kill: kill}) }()
+	return st
+}
+
+func (st *stage) expect(c net.Conn, want []byte) {
+	st.t.Helper()
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want) {
+		st.t.Fatalf("read %q, %v; want %q", got[:n], err, want)
+	}
+}
+
+func (st *stage) send(c net.Conn, b []byte) {
+	st.t.Helper()
+	if _, err := c.Write(b); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
+// ends expects the end of the session with an SQLSTATE, "" for good order.
+func (st *stage) ends(code string) {
+	st.t.Helper()
+	err := <-st.result
+	var e *wire.Error
+	got := ""
+	if errors.As(err, &e) {
+		got = e.Code
+	}
+	if got != code || (err == nil) != (code == "") {
+		st.t.Fatalf("ended with %v, want SQLSTATE %q", err, code)
+	}
+}
+
+func (st *stage) lastWords(code string) {
+	st.t.Helper()
+	all, _ := io.ReadAll(st.client)
+	if !bytes.Contains(all, []byte("SFATAL\x00VFATAL\x00C"+code)) {
+		st.t.Fatalf("the client's last words are %q, want %s", all, code)
+	}
+}
+
+var (
+	query  = wire.AppendQuery(nil, "select 1")
+	result = wire.AppendReadyForQuery(wire.AppendCommandComplete(wire.AppendDataRow(wire.AppendRowDescription(nil,
+		[]wire.Field{{Name: []byte("a")}}), []byte("1")), "SELECT 1"), 'I')
+	terminate = wire.AppendEmpty(nil, wire.Terminate)
+)
+
+func (st *stage) exchange() {
+	st.t.Helper()
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	st.send(st.server, result)
+	st.expect(st.client, result)
+}
+
+func TestRun(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		st := begin(t, judge{slow: slow}, nil)
+		for range 20 {
+			st.exchange()
+		}
+		st.send(st.client, terminate)
+		st.expect(st.server, terminate)
+		st.ends("")
+		if n := len(st.sink.records); n != 20 {
+			t.Errorf("%d records of 20 statements", n)
+		}
+	}
+}
+
+func TestLargeResultWithSlowClient(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	var all []byte
+	all = wire.AppendRowDescription(all, []wire.Field{{Name: []byte("a")}})
+	for range 100 {
+		all = wire.AppendDataRow(all, bytes.Repeat([]byte("x"), 100_000))
+	}
+	all = wire.AppendReadyForQuery(wire.AppendCommandComplete(all, "SELECT 100"), 'I')
+	go st.server.Write(all)
+	st.expect(st.client, all)
+	st.exchange()
+}
+
+func TestClientHalfClosed(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, query)
+	st.client.(*net.TCPConn).CloseWrite()
+	st.expect(st.server, append(query[:len(query):len(query)], terminate...))
+	st.send(st.server, result)
+	st.server.Close()
+	st.expect(st.client, result)
+	st.ends("")
+}
+
+func TestClientGone(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.exchange()
+	st.client.(*net.TCPConn).SetLinger(0)
+	st.client.Close()
+	st.expect(st.server, terminate)
+	st.ends("")
+}
+
+func TestServerLost(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	st.server.Close()
+	st.lastWords("08006")
+	st.ends("08006")
+}
+
+func TestDrain(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	st.drain()
+	st.send(st.server, result)
+	st.expect(st.client, result)
+	st.lastWords("57P01")
+	st.ends("57P01")
+
+	idle := begin(t, judge{}, nil)
+	idle.drain()
+	idle.lastWords("57P01")
+	idle.ends("57P01")
+}
+
+// A client that reads nothing does not keep its session from being ended.
+func TestKillWhileClientIsStuck(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	row := wire.AppendDataRow(nil, bytes.Repeat([]byte("x"), 1<<20))
+	go func() {
+		for {
+			if _, err := st.server.Write(row); err != nil {
+				return
+			}
+		}
+	}()
+	st.expect(st.client, row[:1000])
+	st.kill(wire.Shutdown())
+	st.ends("57P01")
+}
+
+func TestKillWhileAJobRuns(t *testing.T) {
+	st := begin(t, judge{slow: true}, nil)
+	st.send(st.client, wire.AppendQuery(nil, "wait"))
+	st.kill(wire.Shutdown())
+	st.lastWords("57P01")
+	st.ends("57P01")
+}
+
+// A panic ends its session and shows nobody what it was about.
+func TestPanic(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		st := begin(t, judge{slow: slow}, nil)
+		st.send(st.client, wire.AppendQuery(nil, "panic"))
+		if all, _ := io.ReadAll(st.client); len(all) > 0 {
+			t.Errorf("the client got %q", all)
+		}
+		err := <-st.result
+		var e *wire.Error
+		if !errors.As(err, &e) || e.Code != "XX000" || strings.Contains(err.Error(), "secret value") {
+			t.Errorf("slow %v: ended with %v", slow, err)
+		}
+	}
+}
+
+func TestAuditFails(t *testing.T) {
+	st := begin(t, judge{}, func(_ *session.Config, k *sink) { k.err = errors.New("disk full") })
+	st.send(st.client, query)
+	st.expect(st.server, query)
+	st.send(st.server, result)
+	all, _ := io.ReadAll(st.client)
+	if want := wire.AppendErrorResponse(nil, wire.AuditUnavailable(nil).AsFatal()); !bytes.Equal(all, want) {
+		t.Errorf("the client got %q", all)
+	}
+	st.ends("58030")
+}
+
+// A client that still sends gets to see why its session ended.
+func TestProtocolViolationIsSeen(t *testing.T) {
+	st := begin(t, judge{}, nil)
+	st.send(st.client, append([]byte("!!!!!"), make([]byte, 200_000)...))
+	st.lastWords("08P01")
+	st.ends("08P01")
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	dial := func() (near, far net.Conn) {
+		far, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if near, err = l.Accept(); err != nil {
+			b.Fatal(err)
+		}
+		return near, far
+	}
+	nearClient, client := dial()
+	nearServer, server := dial()
+	v := &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true}}}
+	s := session.New(session.Config{Judge: fixed{v}, Clear: true})
+	done := make(chan error)
+	go func() { done <- Run(context.Background(), nearClient, nearServer, s, Deps{Audit: discard{}}) }()
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			if _, err := server.Read(buf); err != nil {
+				return
+			}
+			server.Write(result)
+		}
+	}()
+	buf := make([]byte, len(result))
+	b.ReportAllocs()
+	for b.Loop() {
+		client.Write(query)
+		if _, err := io.ReadFull(client, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	client.Close()
+	server.Close()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		b.Fatal("the session does not end")
+	}
+}
+
+type fixed struct{ v *session.Verdict }
+
+func (f fixed) Lookup(session.Query) (*session.Verdict, bool) { return f.v, true }
+func (f fixed) Decide(context.Context, session.Query) (*session.Verdict, error) {
+	return f.v, nil
+}
+func (fixed) Current(*session.Verdict) bool { return true }
+func (fixed) Changed()                      {}
+
+type discard struct{}
+
+func (discard) Append(_ *audit.Record, done func(error)) {
+	if done != nil {
+		go done(nil)
+	}
+}
