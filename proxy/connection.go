@@ -53,8 +53,9 @@ type connection struct {
 	mu       sync.Mutex
 	upstream net.Conn // once it is dialled
 	severed  bool
-	binding  *Binding           // once the login is bound to its role
-	end      context.CancelFunc // once there is a session: it ends when it is idle
+	binding  *Binding                // once the login is bound to its role
+	end      context.CancelFunc      // once there is a session: it ends when it is idle
+	kill     context.CancelCauseFunc // once there is a session: it ends now, and says why
 }
 
 // revocationGrace is how long a session whose binding no longer holds has to become idle.
@@ -79,12 +80,24 @@ func (c *connection) revokeInvalid() {
 		return
 	}
 	c.server.log.Info("session ended by the new configuration", "session", &c.info)
-	if end == nil {
-		c.cut()
+	if end != nil {
+		end()
+		time.AfterFunc(revocationGrace, c.terminate)
 		return
 	}
-	end()
-	time.AfterFunc(revocationGrace, c.cut)
+	c.cut()
+}
+
+// terminate ends a session at once, but lets it tell the client; a login is cut.
+func (c *connection) terminate() {
+	c.mu.Lock()
+	kill := c.kill
+	c.mu.Unlock()
+	if kill != nil {
+		kill(wire.Shutdown())
+		return
+	}
+	c.cut()
 }
 
 // cut closes both sides at once, whatever they are doing.
@@ -154,29 +167,24 @@ func (s *Server) serve(raw net.Conn) {
 	}
 	ctx, end := context.WithCancel(s.drain)
 	defer end()
+	stop, kill := context.WithCancelCause(context.Background())
+	defer kill(nil)
 	c.mu.Lock()
-	c.end = end
+	c.end, c.kill = end, kill
 	c.mu.Unlock()
 	begin := time.Now()
-	err = s.relay(ctx, h)
-	r := c.info.record(audit.EventLogout)
-	r.DurationMS = float64(time.Since(begin)) / float64(time.Millisecond)
-	if e := (*wire.Error)(nil); errors.As(err, &e) {
-		r.SQLState, r.Reason = e.Code, e.Name
-		s.metrics.ended(e)
-	}
-	s.audit.Append(&r, nil)
-	if err != nil {
-		s.log.Warn("session ended", "session", &c.info, "error", err)
-	} else {
-		s.log.Debug("session ended", "session", &c.info)
-	}
+	err = s.relay(ctx, stop, h)
+	s.ended(c, time.Since(begin), err)
 }
 
 // loginFailed tells the client, the log and the audit trail why there is no session.
 func (c *connection) loginFailed(err error) {
 	s := c.server
 	e := c.asWireError(err)
+	if e == nil && errors.As(err, new(*tlsFailure)) {
+		s.log.Info("login failed", "session", &c.info, "error", err)
+		return
+	}
 	if e == nil {
 		s.log.Debug("client left during the login", "session", &c.info, "error", err)
 		return
@@ -201,11 +209,13 @@ func (c *connection) loginFailed(err error) {
 
 // asWireError turns a failed login into what the client is told, nil when the client is gone.
 func (c *connection) asWireError(err error) *wire.Error {
-	var e *wire.Error
+	e := wireError(err)
 	switch {
+	case errors.As(err, new(*tlsFailure)):
+		return nil // there is no channel to say it on
 	case c.server.drain.Err() != nil:
 		return wire.Shutdown()
-	case errors.As(err, &e):
+	case e != nil:
 		return e.AsFatal()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return wire.LoginTimeout().WithInternal(err)
@@ -223,3 +233,12 @@ func isNetError(err error) bool {
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// wireError returns the error of err that a client may see, nil when there is none.
+func wireError(err error) *wire.Error {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}

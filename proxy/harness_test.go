@@ -27,6 +27,7 @@ import (
 	"pgveil/audit"
 	"pgveil/cmd/pgveil/cluster"
 	"pgveil/config"
+	"pgveil/masking"
 	"pgveil/proxy/session"
 	"pgveil/wire"
 )
@@ -136,7 +137,6 @@ func start(t testing.TB, s setup) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Server.relay = copyBoth
 	if err := p.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,8 @@ func (fakeDirectory) Bind(_ context.Context, l Login) (*Binding, error) {
 type fakeJudge struct{}
 
 func (fakeJudge) Lookup(q session.Query) (*session.Verdict, bool) {
-	return &session.Verdict{SQL: q.SQL, Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true}}}, true
+	pass := func([]wire.Field, masking.Session) (*wire.RowRewriter, *wire.Error) { return nil, nil }
+	return &session.Verdict{SQL: q.SQL, Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true, Compile: pass}}}, true
 }
 func (j fakeJudge) Decide(_ context.Context, q session.Query) (*session.Verdict, error) {
 	v, _ := j.Lookup(q)
@@ -419,18 +420,6 @@ func (a *authority) read(name string) []byte {
 		panic(err)
 	}
 	return b
-}
-
-// copyBoth is a session that understands nothing.
-func copyBoth(ctx context.Context, h *handover) error {
-	defer context.AfterFunc(ctx, func() { h.client.Close(); h.upstream.conn.Close() })()
-	go func() {
-		io.Copy(h.client, h.upstream.conn)
-		h.client.Close()
-	}()
-	io.Copy(h.upstream.conn, h.client)
-	h.upstream.conn.Close()
-	return nil
 }
 
 func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }

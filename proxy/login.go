@@ -162,7 +162,7 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 		Session: c.info.ID, Database: c.info.Database, User: c.info.User, UpstreamUser: who.upstreamUser,
 	})
 	if err != nil {
-		if e := (*wire.Error)(nil); errors.As(err, &e) {
+		if e := wireError(err); e != nil {
 			return nil, e
 		}
 		return nil, wire.UpstreamUnreachable(fmt.Errorf("bind the user to a role: %w", err))
@@ -343,8 +343,8 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 // and not those of a login trigger. That a mapped account's login fails is the
 // operator's business: the client does not know that account.
 func (c *connection) upstreamError(h *handover, who candidate, err error) error {
-	var e *wire.Error
-	if !errors.As(err, &e) || e.Name != "" {
+	e := wireError(err)
+	if e == nil || e.Name != "" {
 		return err
 	}
 	if who.mapped && strings.HasPrefix(e.Code, "28") {

@@ -34,6 +34,8 @@ type metrics struct {
 	undecided    atomic.Int64
 	rows         atomic.Int64
 	bytes        atomic.Int64 // of results, as sent to clients
+	received     atomic.Int64 // bytes of sessions from clients
+	returned     atomic.Int64 // bytes of sessions from the server
 
 	mu     sync.Mutex
 	failed map[string]int64 // failed logins by SQLSTATE
@@ -95,8 +97,11 @@ func (m *metrics) failedLogin(sqlstate string) { m.count(&m.failed, sqlstate) }
 
 // ended counts what ended a login or a session.
 func (m *metrics) ended(e *wire.Error) {
-	if e.Name == "audit_unavailable" {
+	switch e.Name {
+	case wire.AuditUnavailable(nil).Name:
 		m.auditErrors.Add(1)
+	case wire.InternalError(nil).Name:
+		m.panics.Add(1)
 	}
 }
 
@@ -135,11 +140,13 @@ func (m *metrics) write(w io.Writer, connections, sessions int64, auditUp bool) 
 	one("pgveil_cancels_total", "counter", "Cancel requests forwarded.", m.cancels.Load())
 	one("pgveil_cancels_rejected_total", "counter", "Cancel requests whose key was wrong.", m.badCancels.Load())
 	one("pgveil_accept_errors_total", "counter", "Failed accepts.", m.acceptErrors.Load())
-	one("pgveil_panics_total", "counter", "Sessions ended by a defect.", m.panics.Load())
+	one("pgveil_panics_total", "counter", "Logins and sessions ended by a defect.", m.panics.Load())
 	one("pgveil_audit_up", "gauge", "1 while audit records can be written.", up)
 	one("pgveil_audit_errors_total", "counter", "Logins and sessions ended because nothing could be recorded.", m.auditErrors.Load())
 	one("pgveil_rows_total", "counter", "Rows sent to clients.", m.rows.Load())
 	one("pgveil_result_bytes_total", "counter", "Bytes of results sent to clients.", m.bytes.Load())
+	one("pgveil_client_received_bytes_total", "counter", "Bytes received from clients in sessions.", m.received.Load())
+	one("pgveil_server_received_bytes_total", "counter", "Bytes received from the server in sessions.", m.returned.Load())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	many("pgveil_statements_total", "Statements by verdict.", "verdict", map[string]int64{

@@ -2,10 +2,69 @@ package proxy
 
 import (
 	"context"
-	"errors"
+	"time"
+
+	"pgveil/audit"
+	"pgveil/config"
+	"pgveil/proxy/session"
+	"pgveil/proxy/transport"
+	"pgveil/wire"
 )
 
-// carry hands a login over to a session.
-func (s *Server) carry(ctx context.Context, h *handover) error {
-	return errors.New("not yet")
+// carry hands a login over to a session and returns when it has ended. When
+// ctx ends the session ends as soon as it is idle; when kill ends, at once, with
+// kill's cause as the last word.
+func (s *Server) carry(ctx, kill context.Context, h *handover) error {
+	c := h.config.config
+	x := session.New(session.Config{
+		Judge: h.binding.Judge,
+		Clear: h.binding.Clear,
+		Known: h.binding.Known,
+
+		ID:          h.info.ID,
+		User:        h.info.User,
+		Role:        h.info.Role,
+		Client:      h.info.Client,
+		Application: h.info.Application,
+		Database:    h.info.Database,
+		Parameters:  h.upstream.status,
+
+		BeforeResult: c.Audit.Durability == config.DurabilityBeforeResult,
+		AuditErr:     s.audit.Err,
+
+		MaxStatementBytes: int(c.Limits.MaxStatementBytes),
+		MaxRowBytes:       int(c.Limits.MaxRowBytes),
+	})
+	if len(h.upstream.extra) > 0 {
+		x.Server(time.Now(), h.upstream.extra)
+	}
+	return transport.Run(ctx, h.client, h.upstream.conn, x, transport.Deps{
+		Audit: &meteredSink{AuditSink: s.audit, metrics: &s.metrics},
+		Kill:  kill,
+		Traffic: func(fromClient, fromServer int) {
+			s.metrics.received.Add(int64(fromClient))
+			s.metrics.returned.Add(int64(fromServer))
+		},
+	})
+}
+
+// ended tells log, audit trail and metrics how a session ended; err is nil when
+// the client or the server ended it in good order.
+func (s *Server) ended(c *connection, took time.Duration, err error) {
+	r := c.info.record(audit.EventLogout)
+	r.DurationMS = float64(took) / float64(time.Millisecond)
+	e := wireError(err)
+	if e != nil {
+		r.SQLState, r.Reason = e.Code, e.Name
+		s.metrics.ended(e)
+	}
+	s.audit.Append(&r, nil)
+	switch {
+	case err == nil:
+		s.log.Debug("session ended", "session", &c.info)
+	case e != nil && e.Name == wire.Shutdown().Name:
+		s.log.Info("session ended by the shutdown", "session", &c.info)
+	default:
+		s.log.Warn("session ended", "session", &c.info, "error", err)
+	}
 }

@@ -16,6 +16,9 @@ import (
 	"pgveil/wire"
 )
 
+// lastWords is how long sessions that are cut off have to tell their clients.
+const lastWords = time.Second
+
 // Deps is what a Server works with.
 type Deps struct {
 	Directory Directory
@@ -27,7 +30,7 @@ type Deps struct {
 type Server struct {
 	audit AuditSink
 	log   *slog.Logger
-	relay func(ctx context.Context, h *handover) error // carries a session until its end
+	relay func(ctx, kill context.Context, h *handover) error // carries a session until its end
 
 	settings atomic.Pointer[settings] // replaced as a whole by Reload
 	keys     cancelKeys
@@ -183,12 +186,9 @@ func (s *Server) reload(c *config.Config, d Directory) error {
 		return errors.New("proxy: shutting down")
 	}
 	old := s.settings.Swap(set)
-	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
 	old.verifiers.close()
-	for _, c := range conns {
-		c.revokeInvalid()
-	}
+	s.each((*connection).revokeInvalid)
 	for name, changed := range map[string]bool{
 		"listen":         !slices.Equal(old.config.Listen, c.Listen),
 		"metrics.listen": old.config.Metrics.Listen != c.Metrics.Listen,
@@ -223,16 +223,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
-		s.mu.Lock()
-		for c := range s.conns {
-			c.cut()
+		s.log.Warn("sessions are cut off at the end of the shutdown's time", "connections", s.each((*connection).terminate))
+		select {
+		case <-done:
+		case <-time.After(lastWords):
+			s.each((*connection).cut)
+			<-done
 		}
-		left := len(s.conns)
-		s.mu.Unlock()
-		if left > 0 {
-			s.log.Warn("sessions cut off at the end of the shutdown's time", "sessions", left)
-		}
-		<-done
 	}
 	if first {
 		s.settings.Load().verifiers.close()
@@ -244,6 +241,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.audit.Append(&audit.Record{Event: audit.EventShutdown}, nil)
 	}
 	return err
+}
+
+// each does something to every connection and returns their number.
+func (s *Server) each(do func(*connection)) int {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		do(c)
+	}
+	return len(conns)
 }
 
 // sinkError is the error of a broken audit log as clients see it, nil when it works.

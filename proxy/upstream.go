@@ -115,7 +115,7 @@ func (u *upstream) login(ctx context.Context, params []wire.Param, user string, 
 	}
 	if err != nil {
 		conn.Close()
-		if e := (*wire.Error)(nil); errors.As(err, &e) {
+		if e := wireError(err); e != nil {
 			return nil, e
 		}
 		return nil, wire.UpstreamUnreachable(err)
