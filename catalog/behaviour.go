@@ -40,15 +40,23 @@ type Behaviour struct {
 	// Total: never fails whatever the arguments' values. Otherwise Faults holds the
 	// indexes (from 0, in Function.Args; the last one stands for all of a
 	// VARIADIC) of the arguments whose values can make it fail; nil stands for all.
-	// Running out of memory and values that no other argument can bring
-	// within reach (a date in the year 300000 cast to timestamp) do not count.
+	// Running out of memory does not count.
 	Total  bool
 	Faults []int
 
-	// Bounded: total all the same when every argument has a type of bounded range: a numeric
-	// with a declared precision (an expression whose type modifier is
-	// known), not what a constant row may have been merged into.
+	// Stored: total all the same for arguments that are plain columns, and for results of
+	// Stored functions over those: it fails only for values that real columns do not hold
+	// (a date in the year 300000, a number beyond 1e308). Not so for an
+	// argument that may have been picked from a list by a protected value.
+	Stored bool
+
+	// Bounded: total all the same when, besides, every argument has a type of bounded
+	// range: a numeric with a declared precision (an expression whose type
+	// modifier is known), not what a constant row may have been merged into.
 	Bounded bool
+
+	// Compares: total all the same when the arguments' types pass Snapshot.Comparable.
+	Compares bool
 
 	// Grows: the result may be much longer than the arguments together. What such
 	// a call returns can bring another function to the limit of 1 GB for a value, and then whether
@@ -96,7 +104,9 @@ type functionLine struct {
 	KeepsNull bool   `json:"keeps_null,omitempty"`
 	Total     bool   `json:"total,omitempty"`
 	Faults    []int  `json:"faults,omitempty"`
+	Stored    bool   `json:"stored,omitempty"`
 	Bounded   bool   `json:"bounded,omitempty"`
+	Compares  bool   `json:"compares,omitempty"`
 	Grows     bool   `json:"grows,omitempty"`
 	Exact     bool   `json:"exact,omitempty"`
 	Flow      string `json:"flow,omitempty"`
@@ -115,8 +125,14 @@ func (l functionLine) behaviour() (Behaviour, error) {
 	if !ok && l.Literal != "" {
 		return Behaviour{}, fmt.Errorf("literal rule %q is unknown", l.Literal)
 	}
-	if l.Total && l.Faults != nil {
-		return Behaviour{}, fmt.Errorf("both total and with faults")
+	words := 0
+	for _, said := range []bool{l.Total, l.Faults != nil, l.Stored, l.Bounded, l.Compares} {
+		if said {
+			words++
+		}
+	}
+	if words > 1 {
+		return Behaviour{}, fmt.Errorf("more than one of total, faults, stored, bounded and compares")
 	}
 	if l.Pure && flow != FlowNone && l.Literal == "" {
 		return Behaviour{}, fmt.Errorf("both pure and a %s", l.Flow)
@@ -134,7 +150,8 @@ func (l functionLine) behaviour() (Behaviour, error) {
 			return Behaviour{}, fmt.Errorf("fault index %d of %d arguments", f, n)
 		}
 	}
-	return Behaviour{Known: true, Pure: l.Pure, KeepsNull: l.KeepsNull, Total: l.Total, Faults: l.Faults, Bounded: l.Bounded, Grows: l.Grows,
+	return Behaviour{Known: true, Pure: l.Pure, KeepsNull: l.KeepsNull, Total: l.Total, Faults: l.Faults, Stored: l.Stored, Bounded: l.Bounded,
+		Compares: l.Compares, Grows: l.Grows,
 		Flow: flow, Exact: l.Exact, literal: rule}, nil
 }
 

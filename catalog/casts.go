@@ -5,7 +5,13 @@ package catalog
 // A length or precision in the target is not considered: see TypmodFaults.
 // Unknown types, types with input or output functions of their own and domains
 // with checks may fail.
-func (s *Snapshot) CastFaults(from, to *Type) bool {
+func (s *Snapshot) CastFaults(from, to *Type) bool { return s.castFaults(from, to, false) }
+
+// StoredCastFaults is CastFaults for a value as columns hold it: a plain column, or the result of a
+// Stored function or cast over one (see Behaviour.Stored).
+func (s *Snapshot) StoredCastFaults(from, to *Type) bool { return s.castFaults(from, to, true) }
+
+func (s *Snapshot) castFaults(from, to *Type, stored bool) bool {
 	if from == nil || to == nil || s.CustomIO(from.OID) || s.CustomIO(to.OID) {
 		return true
 	}
@@ -27,12 +33,13 @@ func (s *Snapshot) CastFaults(from, to *Type) bool {
 			return to.Category != 'S'
 		case 'f':
 			f := s.functions[c.Function]
-			return s.Behaviour(f).MayFault(0, len(f.Args))
+			b := s.Behaviour(f)
+			return b.MayFault(0, len(f.Args)) && !(stored && b.Stored)
 		}
 		return true
 	}
 	if from.Elem != 0 && to.Elem != 0 {
-		return s.CastFaults(s.types[from.Elem], s.types[to.Elem])
+		return s.castFaults(s.types[from.Elem], s.types[to.Elem], stored)
 	}
 	// Through the text form: every output function of PostgreSQL's own is
 	// total, as are the input functions of the string types.
@@ -63,4 +70,57 @@ func (s *Snapshot) TypmodFaults(t *Type, explicit bool) bool {
 		return false
 	}
 	return true
+}
+
+// Comparable reports whether any two values of the type can be compared
+// without failing. Not so for record, whose values may differ in their columns' types,
+// and for what holds a type without an order (json, xml, point …).
+func (s *Snapshot) Comparable(oid OID) bool {
+	return s.comparable(oid, make(map[OID]bool), 0)
+}
+
+// comparable keeps what it has found in seen; a type that it is still looking at counts as not comparable.
+func (s *Snapshot) comparable(oid OID, seen map[OID]bool, depth int) bool {
+	t := s.BaseType(oid)
+	if t == nil || depth > maxNesting || s.CustomIO(t.OID) {
+		return false
+	}
+	switch t.Kind {
+	case 'e', 'r', 'm':
+		return true
+	case 'c':
+		if known, looked := seen[t.OID]; looked {
+			return known
+		}
+		seen[t.OID] = false
+		r := s.relations[t.Relation]
+		if r == nil {
+			return false
+		}
+		for _, c := range r.Columns {
+			if !s.comparable(c.Type, seen, depth+1) {
+				return false
+			}
+		}
+		seen[t.OID] = true
+		return true
+	case 'b':
+		if t.Elem != 0 {
+			return s.comparable(t.Elem, seen, depth+1)
+		}
+		return t.Schema == "pg_catalog" && ordered[t.Name]
+	}
+	return false
+}
+
+// maxNesting bounds how deep composite types are followed.
+const maxNesting = 50
+
+// ordered are the base types with a default B-tree operator class that compares any two values.
+var ordered = map[string]bool{
+	"bool": true, "int2": true, "int4": true, "int8": true, "oid": true, "float4": true, "float8": true, "numeric": true, "money": true,
+	"text": true, "varchar": true, "bpchar": true, "char": true, "name": true, "bytea": true, "bit": true, "varbit": true,
+	"date": true, "time": true, "timetz": true, "timestamp": true, "timestamptz": true, "interval": true,
+	"uuid": true, "inet": true, "cidr": true, "macaddr": true, "macaddr8": true, "jsonb": true,
+	"tsvector": true, "tsquery": true, "pg_lsn": true, "tid": true, "xid8": true,
 }

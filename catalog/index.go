@@ -28,6 +28,7 @@ type index struct {
 	roles       map[string]*Role
 	roleByOID   map[OID]*Role
 	customIO    map[OID]bool
+	names       map[string]struct{}
 }
 
 // build validates s and fills its index. It must succeed before s is used.
@@ -88,7 +89,43 @@ func (s *Snapshot) build() error {
 		x.roleByOID[s.Roles[i].OID] = &s.Roles[i]
 	}
 	x.customIO = s.findCustomIO()
+	x.names = s.allNames()
 	return nil
+}
+
+// allNames collects the names of everything in s.
+func (s *Snapshot) allNames() map[string]struct{} {
+	out := make(map[string]struct{}, 4*len(s.Relations)+len(s.Functions))
+	add := func(n string) { out[n] = struct{}{} }
+	for i := range s.Schemas {
+		add(s.Schemas[i].Name)
+	}
+	for _, r := range s.Relations {
+		add(r.Name)
+		for i := range r.Columns {
+			add(r.Columns[i].Name)
+		}
+	}
+	for _, t := range s.Types {
+		add(t.Name)
+	}
+	for _, f := range s.Functions {
+		add(f.Name)
+	}
+	for i := range s.Roles {
+		add(s.Roles[i].Name)
+	}
+	for _, o := range s.Objects {
+		add(o)
+	}
+	return out
+}
+
+// HasName reports whether something in the database has this name: a schema, relation, column, type, function,
+// role, constraint, index or trigger.
+func (s *Snapshot) HasName(name []byte) bool {
+	_, ok := s.names[string(name)]
+	return ok
 }
 
 // findCustomIO computes CustomIO: it spreads from the types that have such

@@ -25,6 +25,7 @@ type document struct {
 	Functions     []*functionJSON `json:"functions"`
 	Operators     []*Operator     `json:"operators"`
 	Casts         []*castJSON     `json:"casts"`
+	Objects       []string        `json:"objects,omitempty"`
 }
 
 // The catalog's one-letter codes are letters in JSON, not numbers.
@@ -83,7 +84,7 @@ func ReadJSON(r io.Reader) (*Snapshot, error) {
 		return nil, fmt.Errorf("catalog snapshot: %w", err)
 	}
 	s := &Snapshot{Database: d.Database, ServerVersion: d.ServerVersion, Version: nextVersion(), SearchPath: d.SearchPath,
-		Schemas: d.Schemas, Roles: d.Roles, Settings: d.Settings, Operators: d.Operators}
+		Schemas: d.Schemas, Roles: d.Roles, Settings: d.Settings, Operators: d.Operators, Objects: d.Objects}
 	for i, x := range d.Relations {
 		if x == nil || x.Relation == nil {
 			return nil, problem("relation", OID(i), "(by position) missing")
@@ -141,6 +142,7 @@ func (s *Snapshot) WriteJSON(w io.Writer) error {
 	lines(b, &err, "types", s.Types, func(x *Type) any { return typeJSON{x, letter(x.Kind), letter(x.Category)} })
 	lines(b, &err, "functions", s.Functions, func(x *Function) any { return functionJSON{x, letter(x.Kind), letter(x.Volatility)} })
 	lines(b, &err, "operators", s.Operators, func(x *Operator) any { return x })
+	lines(b, &err, "objects", s.Objects, func(x string) any { return x })
 	lines(b, &err, "casts", s.Casts, func(x *Cast) any { return castJSON{x, letter(x.Context), letter(x.Method)} })
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (b Behaviour) Refine(literals []*string) (Behaviour, bool) {
 		return b, false
 	}
 	refined := b.literal(b, literals)
-	return refined, refined.Total != b.Total || refined.Grows != b.Grows || refined.Pure != b.Pure || refined.Flow != b.Flow || !slices.Equal(refined.Faults, b.Faults)
+	return refined, refined.Total != b.Total || refined.Stored != b.Stored || refined.Grows != b.Grows || refined.Pure != b.Pure || refined.Flow != b.Flow || !slices.Equal(refined.Faults, b.Faults)
 }
 
 // Refinable reports whether Refine could ever tell more than b.
@@ -29,17 +29,18 @@ func (b Behaviour) Refinable() bool { return b.literal != nil }
 
 // The rules, by the name that the data gives them.
 var literalRules = map[string]literalRule{
-	"unit":     unitRule,
-	"like":     likeRule,
-	"numfmt":   numberFormatRule,
-	"divisor":  divisorRule,
-	"modulus":  modulusRule,
-	"format":   formatRule,
-	"setting":  settingRule,
-	"count":    countRule,
-	"pad":      padRule,
-	"replace":  replaceRule,
-	"positive": positiveRule,
+	"unit":        unitRule,
+	"unit-stored": unitStoredRule,
+	"like":        likeRule,
+	"numfmt":      numberFormatRule,
+	"divisor":     divisorRule,
+	"modulus":     modulusRule,
+	"format":      formatRule,
+	"setting":     settingRule,
+	"count":       countRule,
+	"pad":         padRule,
+	"replace":     replaceRule,
+	"positive":    positiveRule,
 }
 
 func literal(literals []*string, i int) (string, bool) {
@@ -63,6 +64,14 @@ var units = []string{"microseconds", "milliseconds", "second", "minute", "hour",
 func unitRule(b Behaviour, literals []*string) Behaviour {
 	if u, ok := literal(literals, 0); ok && slices.Contains(units, strings.ToLower(u)) {
 		return total(b)
+	}
+	return b
+}
+
+// unitStoredRule: as unitRule, where the result of values at the type's limit would lie beyond it.
+func unitStoredRule(b Behaviour, literals []*string) Behaviour {
+	if u, ok := literal(literals, 0); ok && slices.Contains(units, strings.ToLower(u)) {
+		b.Stored = true
 	}
 	return b
 }

@@ -283,3 +283,5 @@ func (l *loader) setting(r *row) {
 	}
 	l.s.Settings = append(l.s.Settings, x)
 }
+
+func (l *loader) object(r *row) { l.s.Objects = append(l.s.Objects, r.text()) }

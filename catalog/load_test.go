@@ -28,7 +28,7 @@ CREATE VIEW app.v AS SELECT p.name, "odd.Name" FROM app.patients p, (SELECT 1 AS
 CREATE MATERIALIZED VIEW app.mv AS SELECT name FROM app.v;
 CREATE RULE quiet AS ON DELETE TO app.visits_2020 DO INSTEAD NOTHING;
 CREATE FUNCTION app.f(a int, OUT b text, VARIADIC c int[] DEFAULT '{}') LANGUAGE sql AS 'SELECT $1::text';
-CREATE FUNCTION app.g(x text) RETURNS text IMMUTABLE LANGUAGE sql RETURN upper(x);
+CREATE FUNCTION app.g(x text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper(x)';
 CREATE FUNCTION app.h(x text) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN x; END';
 CREATE OPERATOR app.%% (FUNCTION = app.g, RIGHTARG = text);
 CREATE CAST (app.pair AS text) WITH INOUT AS ASSIGNMENT;
@@ -42,6 +42,10 @@ DROP OWNED BY cat_reader, cat_group, cat_sub; DROP ROLE cat_reader; DROP ROLE ca
 func TestLoad(t *testing.T) {
 	connect := newDatabase(t, clinic)
 	defer mustExec(t, connect("postgres"), drop)
+	newer := connect("postgres").PgConn().ParameterStatus("server_version") >= "14"
+	if newer {
+		mustExec(t, connect("postgres"), "CREATE FUNCTION app.body(x text) RETURNS text LANGUAGE sql RETURN upper(x)")
+	}
 	s, err := Load(t.Context(), connect("cat_reader"))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +124,7 @@ func TestLoad(t *testing.T) {
 		{"defaults", f.Defaults, 1},
 		{"variadic", f.Variadic, typ("pg_catalog", "int4").OID},
 		{"source", f.Source, "SELECT $1::text"},
-		{"body", strings.Contains(function("app", "g").Body, "upper"), s.ServerVersion >= 140000},
+		{"no body of a string", function("app", "g").Body, ""},
 		{"no source of other languages", function("app", "h").Source, ""},
 		{"extension", function("public", "citext_cmp").Extension, "citext"},
 		{"operator", s.FunctionByOID(s.OperatorsByName("app", "%%")[0].Function).Name, "g"},
@@ -136,6 +140,9 @@ func TestLoad(t *testing.T) {
 		{"no usage", slices.Contains(s.Schema("odd.Name").Usage, reader.OID), false},
 		{"setting", s.Settings, []RoleSetting{{Role: reader.OID, Name: "search_path", Value: "app, public"}}},
 		{"login", reader.Login, true},
+	}
+	if newer && !strings.Contains(function("app", "body").Body, "upper(x)") {
+		t.Errorf("body: got %q", function("app", "body").Body)
 	}
 	for _, c := range checks {
 		if fmt.Sprint(c.got) != fmt.Sprint(c.want) {

@@ -127,6 +127,14 @@ SELECT s.setrole, s.setdatabase <> 0, c.entry
 FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) WITH ORDINALITY AS c(entry, n)
 WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
 ORDER BY s.setrole, s.setdatabase, c.n`},
+
+	{name: "pg_constraint", read: (*loader).object, sql: `
+SELECT k.conname FROM pg_catalog.pg_constraint k WHERE k.oid >= 16384
+UNION
+SELECT c.relname FROM pg_catalog.pg_class c WHERE c.relkind IN ('i', 'I') AND c.oid >= 16384
+UNION
+SELECT t.tgname FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal
+ORDER BY 1`},
 }
 
 // sqlBody is the part of the pg_proc query that PostgreSQL 13 lacks.

@@ -22,6 +22,7 @@ type Snapshot struct {
 	Casts      []*Cast
 	Roles      []Role
 	Settings   []RoleSetting // ALTER ROLE/DATABASE … SET, as in pg_db_role_setting
+	Objects    []string      // names of constraints, indexes and triggers, which errors show
 	SearchPath string        // the server's default search_path, before role and database settings; "" when those of the catalog account hide it
 
 	index

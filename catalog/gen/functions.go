@@ -33,7 +33,9 @@ type line struct {
 	KeepsNull bool   `json:"keeps_null,omitempty"`
 	Total     bool   `json:"total,omitempty"`
 	Faults    []int  `json:"faults,omitempty"`
+	Stored    bool   `json:"stored,omitempty"`
 	Bounded   bool   `json:"bounded,omitempty"`
+	Compares  bool   `json:"compares,omitempty"`
 	Grows     bool   `json:"grows,omitempty"`
 	Exact     bool   `json:"exact,omitempty"`
 	Flow      string `json:"flow,omitempty"`
@@ -192,12 +194,11 @@ func (f *function) apply(words []string) error {
 			f.decided, f.line = false, line{Function: f.Function}
 		case "source", "sink", "runner":
 			f.Pure, f.Flow = false, key
-		case "total":
-			f.Total, f.Faults = true, nil
-		case "fails": // on any argument's value
-			f.Total, f.Faults = false, nil
-		case "faults":
-			f.Total, f.Faults = false, nil
+		case "total", "fails", "faults", "stored", "bounded", "compares":
+			f.Total, f.Stored, f.Bounded, f.Compares, f.Faults = key == "total", key == "stored", key == "bounded", key == "compares", nil
+			if key != "faults" {
+				continue
+			}
 			for s := range strings.SplitSeq(value, ",") {
 				i, err := strconv.Atoi(s)
 				if err != nil {
@@ -211,8 +212,6 @@ func (f *function) apply(words []string) error {
 			f.KeepsNull = false
 		case "exact":
 			f.Exact = true
-		case "bounded":
-			f.Bounded = true
 		case "grows":
 			f.Grows = true
 		case "literal":
