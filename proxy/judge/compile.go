@@ -32,12 +32,12 @@ func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 		if problem := witness(b, p, d, fields); problem != "" {
 			c.log.Error("the server's description of a result disagrees with its analysis: the result is refused", "fingerprint", p.Fingerprint, "problem", problem)
 			disagree()
-			return nil, wire.ErrWitness()
+			return nil, wire.WitnessDisagrees(problem)
 		}
 		rw, err := c.compile(b, d, fields, settings)
 		if err != nil {
 			c.log.Error("a result could not be masked: it is refused", "fingerprint", p.Fingerprint, "problem", err.Error())
-			return nil, wire.ErrWitness()
+			return nil, wire.InternalError(err)
 		}
 		last.Store(&compiled{fields: cloneFields(fields), settings: settings, rewriter: rw})
 		return rw, nil

@@ -18,10 +18,10 @@ import (
 	"pgveil/sqlparse"
 )
 
-// Source gives a database's catalog. Package catalog's Watcher is one.
+// Source gives a database's catalog; *catalog.Source is one.
 type Source interface {
 	Current(ctx context.Context) (*catalog.Snapshot, error) // a snapshot that no known change has outdated; may wait
-	Peek() (s *catalog.Snapshot, fresh bool)                // the snapshot at hand, without waiting
+	Latest() *catalog.Snapshot                              // the same without waiting; nil when there is none
 	Stale()                                                 // a definition may have changed
 	Close()
 }
@@ -91,8 +91,8 @@ func (d *database) current(ctx context.Context) (*bound, error) {
 
 // peek returns the bound policy when nothing is known to have changed since.
 func (d *database) peek() (*bound, bool) {
-	s, fresh := d.source.Peek()
-	if !fresh || s == nil {
+	s := d.source.Latest()
+	if s == nil {
 		return nil, false
 	}
 	b := d.bound.Load()

@@ -2,9 +2,12 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgveil/masking"
 	"pgveil/proxy/session"
@@ -21,8 +24,8 @@ type Options struct {
 	Version           string // what SHOW pgveil.version answers
 	Log               *slog.Logger
 
-	// Open starts to watch a database's catalog; its error reaches the client when it is a *wire.Error.
-	Open func(ctx context.Context, database string) (Source, error)
+	// Open makes the source of a database's catalog.
+	Open func(database string) (Source, error)
 }
 
 // Directory holds the judges of all databases. It is safe for concurrent use.
@@ -31,39 +34,36 @@ type Directory struct {
 
 	mu        sync.Mutex
 	policy    *policy
-	databases map[string]*entry
+	databases map[string]*database
 	closed    bool
-}
-
-// entry is a database that is being opened or is open.
-type entry struct {
-	ready chan struct{} // closed when db or err is set
-	db    *database
-	err   error
 }
 
 // New returns a Directory that has no database open yet.
 func New(o Options) *Directory {
-	return &Directory{options: o, policy: newPolicy(o.Policy, o.Keys, o.Log), databases: map[string]*entry{}}
+	return &Directory{options: o, policy: newPolicy(o.Policy, o.Keys, o.Log), databases: map[string]*database{}}
 }
 
 func newPolicy(p *roles.Policy, k *masking.Keys, log *slog.Logger) *policy {
 	return &policy{Policy: p, compiler: &compiler{keys: k, log: log, now: time.Now}}
 }
 
-// SetPolicy puts another policy in force, for open sessions too.
-func (d *Directory) SetPolicy(p *roles.Policy, k *masking.Keys) {
+// SetPolicy puts another policy in force, for open sessions too. restore puts the one before back.
+func (d *Directory) SetPolicy(p *roles.Policy, k *masking.Keys) (restore func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.policy = newPolicy(p, k, d.options.Log)
-	for _, e := range d.databases {
-		select {
-		case <-e.ready:
-			if e.db != nil {
-				e.db.policy.Store(d.policy)
-			}
-		default: // takes the policy when it is open
-		}
+	old := d.policy
+	d.use(newPolicy(p, k, d.options.Log))
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.use(old)
+	}
+}
+
+func (d *Directory) use(p *policy) {
+	d.policy = p
+	for _, db := range d.databases {
+		db.policy.Store(p)
 	}
 }
 
@@ -72,15 +72,10 @@ func (d *Directory) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
-	for _, e := range d.databases {
-		select {
-		case <-e.ready:
-			if e.db != nil {
-				e.db.source.Close()
-			}
-		default: // closed by who opens it
-		}
+	for _, db := range d.databases {
+		db.source.Close()
 	}
+	clear(d.databases)
 }
 
 // Login is a user bound to a role in a database.
@@ -112,54 +107,60 @@ func (l *Login) Valid() bool {
 // Bind finds the role of a user in a database. It may wait for the catalog. The errors that a client may see
 // are *wire.Error.
 func (d *Directory) Bind(ctx context.Context, name, user, sessionID string) (*Login, error) {
-	db, err := d.open(ctx, name)
+	db, err := d.open(name)
 	if err != nil {
 		return nil, err
 	}
 	b, err := db.current(ctx)
 	if err != nil {
-		return nil, err
+		d.forget(db)
+		return nil, loginError(name, err)
 	}
 	role := b.RoleOf(user)
 	if role == nil {
-		return nil, wire.ErrNoRole(user)
+		return nil, wire.RoleDenied(user)
 	}
 	j := &userJudge{database: db, user: user, clear: role.Clear(), version: d.options.Version, sessionID: sessionID}
 	return &Login{Role: role.Name, Clear: j.clear, Judge: j, Known: j.known, judge: j}, nil
 }
 
-// open returns the database, opening it when this is its first login. Concurrent logins wait for one opening;
-// a failed one is forgotten.
-func (d *Directory) open(ctx context.Context, name string) (*database, error) {
-	d.mu.Lock()
-	e, ok := d.databases[name]
-	if ok {
-		d.mu.Unlock()
-		select {
-		case <-e.ready:
-			return e.db, e.err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	e = &entry{ready: make(chan struct{})}
-	d.databases[name] = e
-	d.mu.Unlock()
-
-	source, err := d.options.Open(ctx, name)
+// open returns the database, and makes it when this is its first login.
+func (d *Directory) open(name string) (*database, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case err != nil:
-		e.err = err
-		delete(d.databases, name)
-	case d.closed:
-		source.Close()
-		e.err = context.Canceled
-	default:
-		a := sqlparse.New(sqlparse.Options{MaxStatementBytes: d.options.MaxStatementBytes})
-		e.db = newDatabase(name, source, d.policy, a, d.options.Log)
+	if d.closed {
+		return nil, wire.Shutdown()
 	}
-	close(e.ready)
-	return e.db, e.err
+	if db := d.databases[name]; db != nil {
+		return db, nil
+	}
+	source, err := d.options.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	a := sqlparse.New(sqlparse.Options{MaxStatementBytes: d.options.MaxStatementBytes})
+	db := newDatabase(name, source, d.policy, a, d.options.Log)
+	d.databases[name] = db
+	return db, nil
+}
+
+// forget drops a database whose catalog has never been read: names that clients
+// make up must not pile up.
+func (d *Directory) forget(db *database) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if db.bound.Load() == nil && d.databases[db.name] == db {
+		delete(d.databases, db.name)
+		go db.source.Close() // waits for the attempt under way
+	}
+}
+
+// loginError tells a client of a missing database in PostgreSQL's words; other reasons are
+// the operator's.
+func loginError(name string, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "3D000" {
+		return wire.NoDatabase(name)
+	}
+	return err
 }

@@ -71,7 +71,7 @@ func (j *userJudge) Decide(ctx context.Context, q session.Query) (*session.Verdi
 	}
 	role := j.role(b)
 	if role == nil {
-		return nil, wire.ErrNoRole(j.user)
+		return nil, wire.RoleDenied(j.user)
 	}
 	plans, err := j.analyser.Analyse(q.SQL, j.env(b, q))
 	if err != nil {
@@ -170,12 +170,11 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 func (j *userJudge) refuse(s *session.Statement, q session.Query, p *sqlparse.Plan, r *sqlparse.Refusal) *session.Statement {
 	s.Action = session.Refuse
 	s.Audit.Verdict, s.Audit.Reason = roles.Refuse.String(), r.Rule
-	s.Refusal = &wire.Error{
-		Severity: "ERROR", Code: r.SQLState, Message: r.Message, Detail: r.Detail, Hint: r.Hint,
-	}
+	position := 0
 	if r.Position >= 0 {
-		s.Refusal.Position = characterPosition(q.SQL, p.Offset+r.Position)
+		position = characterPosition(q.SQL, p.Offset+r.Position)
 	}
+	s.Refusal = wire.Refused(r.SQLState, r.Message, r.Detail, r.Hint, position)
 	return s
 }
 

@@ -1,0 +1,137 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgveil/cmd/pgveil/clinic"
+)
+
+// psql runs a script through psql as u and returns what it prints, errors included.
+func (p *pgveil) psql(u clinic.User, script string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	cmd := p.psqlCommand(ctx, u)
+	cmd.Stdin = strings.NewReader(script)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("psql as %s: %v\n%s", u.Name, err, out)
+	}
+	return string(out)
+}
+
+func (p *pgveil) psqlCommand(ctx context.Context, u clinic.User) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, server.Bin("psql"), "-X", "-h", "127.0.0.1", "-p", fmt.Sprint(p.port), "-U", u.Name, "-d", database)
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+u.Password, "PAGER=cat", "LC_ALL=C.UTF-8")
+	return cmd
+}
+
+// TestPsql walks through what people do in psql, as each user.
+func TestPsql(t *testing.T) {
+	s := canaries(t)
+	p := start(t, server, nil)
+	for _, u := range clinic.Users {
+		t.Run(u.Role, func(t *testing.T) {
+			for _, c := range []struct {
+				script string
+				want   []string // all of these
+				never  string
+			}{
+				{`\d`, []string{"patients", "lab_results", "rows)"}, "ERROR"},
+				{`\d patients`, []string{"ssn", "patients_pkey", "Referenced by"}, "ERROR"},
+				{`\d+ patient_names`, []string{"full_name", "View definition"}, "ERROR"},
+				{`\dt *.*`, []string{"billing", "claims"}, "ERROR"},
+				{`\dn`, []string{"portal"}, "ERROR"},
+				{`\df`, []string{"format_phone"}, "ERROR"},
+				{`\du`, []string{"clinicians"}, "ERROR"},
+				{`\l`, []string{database}, "ERROR"},
+				{`\di`, []string{"patients_pkey"}, "ERROR"},
+				{`\dv`, []string{"patient_names"}, "ERROR"},
+				{`\dp patients`, []string{"patients"}, "ERROR"},
+				{`\dT`, []string{"rows"}, "ERROR"},
+				{`\sv no_such_view`, []string{"does not exist"}, "FATAL"},
+				{`\conninfo`, []string{u.Name}, "ERROR"},
+				{"\\x\nSELECT patient_id, risk_tier FROM patients WHERE patient_id = 1;", []string{"-[ RECORD 1 ]", "risk_tier"}, "ERROR"},
+				{"SELECT 1 AS one \\watch 0.01 3\n", nil, "FATAL"},
+				{"SELECT patient_id FROM patients WHERE patient_id = 2 \\gx", []string{"patient_id | 2"}, "ERROR"},
+				{"SELECT nonsense;\nSELECT 'still here';", []string{"nonsense", "still here"}, "FATAL"},
+				{"BEGIN;\nSELECT 1/0;\nSELECT 2;\nROLLBACK;\nSELECT 'still here';", []string{"division by zero", "current transaction is aborted", "still here"}, "FATAL"},
+				{"SHOW pgveil.role;\nSHOW pgveil.version;\nSHOW pgveil.session_id;", []string{u.Role, "e2e", "(1 row)"}, "ERROR"},
+				{"EXPLAIN (PGVEIL) SELECT ssn FROM patients;", []string{"public.patients.ssn", "QUERY PLAN"}, "ERROR"},
+				{"SET pgveil.role = 'clinician';", []string{"ERROR"}, "SET\n"},
+			} {
+				out := p.psql(u, c.script+"\n")
+				for _, w := range c.want {
+					if !strings.Contains(out, w) {
+						t.Errorf("%s\ndoes not print %q but\n%s", c.script, w, out)
+					}
+				}
+				if c.never != "" && strings.Contains(out, c.never) {
+					t.Errorf("%s\nprints %s:\n%s", c.script, c.never, out)
+				}
+				if u.Role == clinic.Developer.Role {
+					for _, leak := range s.find([]byte(out), c.script) {
+						t.Errorf("%s\nleaks %s", c.script, leak)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestPsqlCopy: \copy works for a clear role, and gives a masked role nothing in clear.
+func TestPsqlCopy(t *testing.T) {
+	s := canaries(t)
+	p := start(t, server, nil)
+	const script = "\\copy (SELECT ssn FROM patients) TO STDOUT\n"
+	if out := p.psql(clinic.Clinician, script); len(s.find([]byte(out), "")) == 0 {
+		t.Errorf("the clinician's \\copy gives nothing:\n%s", out)
+	}
+	out := p.psql(clinic.Developer, script+"SELECT 'still here';\n")
+	if leaks := s.find([]byte(out), ""); len(leaks) > 0 {
+		t.Errorf("the developer's \\copy leaks %v", leaks)
+	}
+	if !strings.Contains(out, "still here") {
+		t.Errorf("\\copy ends the developer's session:\n%s", out)
+	}
+}
+
+// TestPsqlCancel: Ctrl-C cancels the statement, and the session goes on.
+func TestPsqlCancel(t *testing.T) {
+	p := start(t, server, nil)
+	for _, u := range []clinic.User{clinic.Clinician, clinic.Developer} {
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		cmd := p.psqlCommand(ctx, u)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := &syncBuffer{}
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(in, "SELECT pg_sleep(600);")
+		admin := super(t)
+		p.eventually("the statement runs", func() bool {
+			r := admin.query(simple, "SELECT count(*) FROM pg_stat_activity WHERE usename = '"+u.Name+"' AND query LIKE 'SELECT pg_sleep%' AND state = 'active'")
+			return r.err == nil && string(r.rows[0][0]) == "1"
+		})
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		p.eventually("the statement is cancelled", func() bool { return strings.Contains(out.String(), "canceling statement due to user request") })
+		fmt.Fprintln(in, "SELECT 'still here';")
+		in.Close()
+		if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "still here") {
+			t.Errorf("%s: psql does not go on after Ctrl-C: %v\n%s", u.Name, err, out)
+		}
+	}
+}
