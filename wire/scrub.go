@@ -255,16 +255,19 @@ func (s *scrubber) text(t []byte, detail bool) []byte {
 	return w.out
 }
 
-// valueStart finds the parenthesis that begins a row or a key's values: "Key
-// (a)=(…", "Failing row contains (…"; -1 when there is none.
+// valueStart finds the parenthesis that begins a row or a key's values, in the
+// DETAILs that have one; -1 in others. Only what stands before a value decides.
 func valueStart(t []byte) int {
-	first := -1
-	for _, mark := range []string{")=(", ") = (", "contains ("} {
-		if i := bytes.Index(t, []byte(mark)); i >= 0 && (first < 0 || i+len(mark)-1 < first) {
-			first = i + len(mark) - 1
+	for _, form := range []struct{ prefix, mark string }{
+		{"Key (", ")=("}, {"Failing row contains (", "("}, {"Partition key of the failing row contains (", "("},
+	} {
+		if bytes.HasPrefix(t, []byte(form.prefix)) {
+			if i := bytes.Index(t, []byte(form.mark)); i >= 0 {
+				return i + len(form.mark) - 1
+			}
 		}
 	}
-	return first
+	return -1
 }
 
 // writer puts the kept parts of a text together.
