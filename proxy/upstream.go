@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"pgveil/config"
 	"pgveil/proxy/auth"
@@ -310,8 +311,11 @@ func CatalogConfig(c *config.Config, database string) (*pgx.ConnConfig, error) {
 		p.RequireAuth += ",password"
 	}
 	p.RuntimeParams = map[string]string{
-		"application_name": "pgveil", "search_path": "pg_catalog", "client_encoding": "UTF8",
-		"standard_conforming_strings": "on", "DateStyle": "ISO",
+		"application_name": "pgveil", "client_encoding": "UTF8", "standard_conforming_strings": "on", "DateStyle": "ISO",
+	}
+	// Not a startup parameter: it would hide the server's default path, which is what sessions start with.
+	p.AfterConnect = func(ctx context.Context, c *pgconn.PgConn) error {
+		return c.Exec(ctx, "SET search_path = pg_catalog").Close()
 	}
 	p.ConnectTimeout = catalogConnectTimeout
 	return p, nil
