@@ -1,0 +1,184 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"pgveil/audit"
+	"pgveil/masking"
+	"pgveil/wire"
+)
+
+// strictJudge lets everything run and masks every cell.
+type strictJudge struct{ fakeJudge }
+
+func (j *strictJudge) Lookup(q Query) (*Verdict, bool) {
+	if len(q.SQL)%3 == 0 {
+		return nil, false
+	}
+	v, err := j.Decide(context.Background(), q)
+	return v, err == nil
+}
+
+func (j *strictJudge) Decide(ctx context.Context, q Query) (*Verdict, error) {
+	v, err := j.fakeJudge.Decide(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range v.Statements {
+		if st.Action == Answer {
+			st.Action = Refuse // an answer's rows are constants, and pass
+		}
+		if st.Compile != nil {
+			st.Compile = func(fields []wire.Field, _ masking.Session) (*wire.RowRewriter, *wire.Error) {
+				cells := make([]wire.Cell, len(fields))
+				for i := range cells {
+					cells[i].Masker = starMask{}
+				}
+				return wire.NewRowRewriter(cells), nil
+			}
+		}
+	}
+	return v, nil
+}
+
+// clientParts and serverParts are what a fuzzed exchange is made of.
+var clientParts = [][]byte{
+	query("select ssn"), query("select a; select b"), query("set search_path to x"), query("select secret"), query("begin"), query(""),
+	parse("", "select ssn"), parse("a", "select ssn"), parse("a", "set search_path to y"), bind("", ""), bind("p", "a"), bind("", "a"),
+	wire.AppendDescribe(nil, 'S', "a"), describeP, wire.AppendDescribe(nil, 'P', "p"), execute("", 0), execute("p", 1),
+	wire.AppendClose(nil, 'S', "a"), wire.AppendClose(nil, 'P', "p"), syncMsg, syncMsg, flushMsg,
+	{'c', 0, 0, 0, 4}, {'d', 0, 0, 0, 5, 1},
+}
+
+var serverParts = [][]byte{
+	parsed, bound, closedMsg, noData, suspended, columns("ssn"), columns("ssn", "city"), row("canary"), row("canary", "canary"), tag("SELECT 1"), tag("SET"),
+	ready('I'), ready('T'), ready('E'), errorOf("42601", "syntax error at or near \"canary\""), notice("22012", "canary canary"), status("TimeZone", "UTC"),
+	status("x", "canary"), notification("c", "canary"), probeReply("{public}"), join(probeReply("{public}"), ready('I')),
+	{'t', 0, 0, 0, 6, 0, 0}, {'I', 0, 0, 0, 4}, {'G', 0, 0, 0, 7, 0, 0, 0}, {'H', 0, 0, 0, 7, 0, 0, 0},
+	join([]byte{'d'}, length([]byte("canary"))),
+	join(parsed, bound, columns("ssn"), row("canary"), tag("SELECT 1"), ready('I')),
+	join(columns("ssn"), row("canary"), tag("SELECT 1"), ready('I')),
+}
+
+// FuzzMasked feeds a masked session anything: the first bytes choose messages,
+// what is behind 0xff goes in raw. No cell comes out as it was, what comes out
+// is well formed, and nothing grows without bound.
+func FuzzMasked(f *testing.F) {
+	f.Add([]byte{0, 0x80 + 20, 0x80 + 27}, []byte(nil))
+	f.Add([]byte{6, 9, 15, 19, 0x80 + 20, 0x80 + 26}, []byte(nil))
+	f.Add([]byte{7, 10, 16, 16, 19, 0x80 + 20, 0x80, 0x81, 0x80 + 5, 0x80 + 7, 0x80 + 4, 0x80 + 7, 0x80 + 9, 0x80 + 11}, []byte(nil))
+	f.Add([]byte{0xff, 0, 0x80 + 27}, []byte("Dcanary"))
+	f.Fuzz(func(t *testing.T, ops, raw []byte) {
+		if len(ops) > 200 {
+			return
+		}
+		s := New(Config{Judge: &strictJudge{}, BeforeResult: len(ops)%2 == 0, MaxRowBytes: 1 << 12, MaxStatementBytes: 1 << 10, MaxMessageBytes: 1 << 12,
+			MaxStatements: 4, Parameters: []wire.Param{{Name: "standard_conforming_strings", Value: "on"}, {Name: "client_encoding", Value: "UTF8"}}})
+		var out []byte
+		settle := func() {
+			for range 100 {
+				if q, ok := s.Job(); ok {
+					v, err := s.Judge().Decide(context.Background(), q)
+					s.Decided(epoch, v, err)
+				}
+				waits := 0
+				s.Records(func(_ *audit.Record, wait bool) {
+					if wait {
+						waits++
+					}
+				})
+				for range waits {
+					s.AuditDone(epoch, nil)
+				}
+				buf, direct := s.TakeClient(nil)
+				out = append(append(out, buf...), direct...)
+				s.TakeServer(nil)
+				if waits == 0 && len(buf)+len(direct) == 0 {
+					return
+				}
+			}
+			t.Fatal("the session does not come to rest")
+		}
+		for _, op := range ops {
+			switch i := int(op & 0x7f); {
+			case op == 0xff:
+				s.Server(epoch, bytes.Clone(raw))
+			case op == 0x7f:
+				s.Client(epoch, bytes.Clone(raw))
+			case op >= 0x80:
+				s.Server(epoch, bytes.Clone(serverParts[i%len(serverParts)]))
+			default:
+				s.Client(epoch, bytes.Clone(clientParts[i%len(clientParts)]))
+			}
+			settle()
+			if n := len(s.client.buf) + len(s.server.buf) + len(s.q.e)*64; n > 1<<20 {
+				t.Fatalf("%d bytes are held", n)
+			}
+		}
+		for b := out; len(b) > 0; {
+			typ, size, ok, err := wire.BackendHeader(b)
+			if err != nil || !ok || size > len(b) {
+				t.Fatalf("not a message: %q", b)
+			}
+			if typ == wire.DataRow {
+				for cells := b[wire.HeaderSize+2 : size]; len(cells) > 0; {
+					n := int(int32(binary.BigEndian.Uint32(cells)))
+					cells = cells[4:]
+					if n > 0 {
+						if len(bytes.Trim(cells[:n], "*")) > 0 {
+							t.Fatalf("a cell came through: %q", cells[:n])
+						}
+						cells = cells[n:]
+					}
+				}
+			}
+			if typ == wire.CopyData {
+				t.Fatal("copy data came through")
+			}
+			if bytes.Contains(b[:size], []byte("canary")) && !bytes.Contains(raw, []byte("canary")) {
+				t.Fatalf("came through: %q", b[:size])
+			}
+			b = b[size:]
+		}
+	})
+}
+
+// FuzzCuts feeds a clear session the same bytes in one piece and cut: what comes
+// out is the same.
+func FuzzCuts(f *testing.F) {
+	f.Add(join(query("select 1"), parse("", "select 1"), bind("", ""), execute("", 0), syncMsg), join(columns("a"), row("1"), tag("SELECT 1"), ready('I')), uint8(3))
+	f.Add([]byte("Q\x00\x00\x00\x02"), []byte{'D', 0xff, 0xff, 0xff, 0xff}, uint8(1))
+	f.Fuzz(func(t *testing.T, client, server []byte, at uint8) {
+		run := func(step int) (string, string) {
+			s := New(Config{Judge: &fakeJudge{}, Clear: true, MaxRowBytes: 1 << 12})
+			var toClient, toServer []byte
+			take := func() {
+				buf, direct := s.TakeClient(nil)
+				toClient = append(append(toClient, buf...), direct...)
+				buf, direct = s.TakeServer(nil)
+				toServer = append(append(toServer, buf...), direct...)
+			}
+			for b := client; len(b) > 0; {
+				n := min(step, len(b))
+				s.Client(epoch, bytes.Clone(b[:n]))
+				b = b[n:]
+				take()
+			}
+			for b := server; len(b) > 0; {
+				n := min(step, len(b))
+				s.Server(epoch, bytes.Clone(b[:n]))
+				b = b[n:]
+				take()
+			}
+			return string(toClient), string(toServer)
+		}
+		c1, s1 := run(1 << 20)
+		c2, s2 := run(1 + int(at))
+		if done := c1 != c2 || s1 != s2; done {
+			t.Fatalf("in one piece\n%q\n%q\nin pieces of %d\n%q\n%q", c1, s1, 1+int(at), c2, s2)
+		}
+	})
+}
