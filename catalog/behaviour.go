@@ -91,14 +91,14 @@ func (b Behaviour) MayFault(i, declared int) bool {
 
 // knowledge is the embedded data: functions.jsonl for pg_catalog,
 // extensions/NAME.jsonl for the functions of an extension, relations.jsonl for
-// the columns of the system relations. ARCHITECTURE: the files are written by
-// catalog/gen from running servers and its review file, and reviewed line by line.
+// the columns of the system relations. The files are written by
+// catalog/gen from running servers and its review files.
 //
 //go:embed data/*.jsonl data/extensions/*.jsonl
 var knowledge embed.FS
 
-// functionLine is one line of a function file.
-type functionLine struct {
+// FunctionLine is one line of a function file, as catalog/gen writes it.
+type FunctionLine struct {
 	Function  string `json:"function"` // name(type,type): pg_type names of the input arguments
 	Pure      bool   `json:"pure,omitempty"`
 	KeepsNull bool   `json:"keeps_null,omitempty"`
@@ -116,7 +116,7 @@ type functionLine struct {
 var flows = map[string]Flow{"": FlowNone, "source": FlowSource, "sink": FlowSink, "runner": FlowRunner}
 
 // behaviour checks a line.
-func (l functionLine) behaviour() (Behaviour, error) {
+func (l FunctionLine) behaviour() (Behaviour, error) {
 	flow, ok := flows[l.Flow]
 	if !ok {
 		return Behaviour{}, fmt.Errorf("flow %q is unknown", l.Flow)
@@ -163,7 +163,7 @@ func readFunctions(fsys fs.FS, file string) (map[string]Behaviour, error) {
 	}
 	m := make(map[string]Behaviour)
 	for n, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
-		var l functionLine
+		var l FunctionLine
 		dec := json.NewDecoder(strings.NewReader(line))
 		dec.DisallowUnknownFields()
 		err := dec.Decode(&l)

@@ -270,3 +270,44 @@ func TestCasts(t *testing.T) {
 		}
 	}
 }
+
+// TestUnits: whether a field is refused by extract depends on the type alone,
+// and the fields of the data's rules are refused by none of the stored values.
+func TestUnits(t *testing.T) {
+	conn := newDatabase(t, "")("postgres")
+	s, err := Load(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extract := "date_part"
+	if s.ServerVersion >= 140000 {
+		extract = "extract"
+	}
+	all := append([]string{"week", "dow", "isodow", "doy", "isoyear", "epoch", "julian", "nonsense", ""}, units...)
+	for _, typ := range []string{"date", "time", "timetz", "timestamp", "timestamptz", "interval"} {
+		for _, unit := range all {
+			var expressions []string
+			failures := 0
+			for _, v := range limits[typ] {
+				expressions = append(expressions, fmt.Sprintf(`pg_catalog."%s"('%s', '%s'::%s)`, extract, unit, v, typeSQL(typ)))
+			}
+			run(t.Context(), t, conn, expressions, func(string, error) { failures++ }, func(string) {})
+			if failures != 0 && failures != len(expressions) {
+				t.Errorf("%s of %s: %d of %d fail", unit, typ, failures, len(expressions))
+			}
+			if typ != "timestamp" && typ != "timestamptz" || !slices.Contains(append(units, "week"), unit) {
+				continue
+			}
+			for _, v := range stored[typ] {
+				expressions = []string{fmt.Sprintf("pg_catalog.date_trunc('%s', '%s'::%s)", unit, v, typeSQL(typ))}
+				run(t.Context(), t, conn, expressions, func(e string, err error) { t.Errorf("%s: %v", e, err) }, func(e string) { t.Errorf("%s is NULL", e) })
+			}
+		}
+		for _, unit := range units {
+			for _, v := range limits["interval"] {
+				run(t.Context(), t, conn, []string{fmt.Sprintf("pg_catalog.date_trunc('%s', '%s'::interval)", unit, v)},
+					func(e string, err error) { t.Errorf("%s: %v", e, err) }, func(e string) { t.Errorf("%s is NULL", e) })
+			}
+		}
+	}
+}

@@ -21,7 +21,7 @@ func (b Behaviour) Refine(literals []*string) (Behaviour, bool) {
 		return b, false
 	}
 	refined := b.literal(b, literals)
-	return refined, refined.Total != b.Total || refined.Stored != b.Stored || refined.Grows != b.Grows || refined.Pure != b.Pure || refined.Flow != b.Flow || !slices.Equal(refined.Faults, b.Faults)
+	return refined, refined.Total != b.Total || refined.Stored != b.Stored || refined.Bounded != b.Bounded || refined.Grows != b.Grows || refined.Pure != b.Pure || refined.Flow != b.Flow || !slices.Equal(refined.Faults, b.Faults)
 }
 
 // Refinable reports whether Refine could ever tell more than b.
@@ -31,6 +31,10 @@ func (b Behaviour) Refinable() bool { return b.literal != nil }
 var literalRules = map[string]literalRule{
 	"unit":        unitRule,
 	"unit-stored": unitStoredRule,
+	"shift":       shiftRule,
+	"moderate":    moderateRule,
+	"field":       fieldRule,
+	"object":      objectRule,
 	"like":        likeRule,
 	"numfmt":      numberFormatRule,
 	"divisor":     divisorRule,
@@ -43,6 +47,7 @@ var literalRules = map[string]literalRule{
 	"positive":    positiveRule,
 }
 
+// literal returns the text of an argument that is a literal.
 func literal(literals []*string, i int) (string, bool) {
 	if i >= len(literals) || literals[i] == nil {
 		return "", false
@@ -55,12 +60,11 @@ func total(b Behaviour) Behaviour {
 	return b
 }
 
-// units are the field names that date_trunc, date_part and extract take for
-// every date and time type that has the field (PostgreSQL docs, sections 9.9.1 and 9.9.2).
-// Those that some types refuse (timezone, julian, week of an interval …) are left out.
+// units are the field names that date_trunc takes for timestamps and intervals
+// (PostgreSQL docs, section 9.9.2).
 var units = []string{"microseconds", "milliseconds", "second", "minute", "hour", "day", "month", "quarter", "year", "decade", "century", "millennium"}
 
-// unitRule: date_trunc, date_part, extract with a field name that the type has.
+// unitRule: date_trunc of an interval to a field that it has.
 func unitRule(b Behaviour, literals []*string) Behaviour {
 	if u, ok := literal(literals, 0); ok && slices.Contains(units, strings.ToLower(u)) {
 		return total(b)
@@ -68,12 +72,56 @@ func unitRule(b Behaviour, literals []*string) Behaviour {
 	return b
 }
 
-// unitStoredRule: as unitRule, where the result of values at the type's limit would lie beyond it.
+// unitStoredRule: date_trunc of a timestamp, where values at the type's limit would be cut to before it.
 func unitStoredRule(b Behaviour, literals []*string) Behaviour {
-	if u, ok := literal(literals, 0); ok && slices.Contains(units, strings.ToLower(u)) {
+	if u, ok := literal(literals, 0); ok && (slices.Contains(units, strings.ToLower(u)) || strings.EqualFold(u, "week")) {
 		b.Stored = true
 	}
 	return b
+}
+
+// fieldRule: date_part and extract of any field: one that the type does not have is refused
+// for every value. Only the time zone of a timestamp without one is NULL for infinity.
+func fieldRule(b Behaviour, literals []*string) Behaviour {
+	if u, ok := literal(literals, 0); ok && !strings.HasPrefix(strings.ToLower(u), "timezone") {
+		return total(b)
+	}
+	return b
+}
+
+// shiftRule: a small number added to or taken from an integer or a date brings none that a
+// column holds to the type's limit.
+func shiftRule(b Behaviour, literals []*string) Behaviour {
+	for i := range literals {
+		if n, ok := integer(literals, i); ok && -1000 <= n && n <= 1000 {
+			b.Stored = true
+		}
+	}
+	return b
+}
+
+// moderateRule: a number with few digits brings no sum, difference or product with one of a declared
+// precision to the limit of numeric.
+func moderateRule(b Behaviour, literals []*string) Behaviour {
+	for i := range literals {
+		if n, ok := literal(literals, i); ok && len(n) <= 30 && strings.Trim(n, "-0123456789.") == "" {
+			b.Bounded = true
+		}
+	}
+	return b
+}
+
+// objectRule: json_build_object fails for a key that is NULL or no scalar; here all keys are literals.
+func objectRule(b Behaviour, literals []*string) Behaviour {
+	for i := 0; i < len(literals); i += 2 {
+		if literals[i] == nil {
+			return b
+		}
+	}
+	if len(literals)%2 != 0 {
+		return b
+	}
+	return total(b)
 }
 
 // likeRule: LIKE and ILIKE fail when matching reaches an escape character at the pattern's

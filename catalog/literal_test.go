@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -15,8 +16,24 @@ func TestRefine(t *testing.T) {
 		{"date_trunc(text,timestamp)", []string{"MONTH", none}, "pure keeps stored"},
 		{"date_trunc(text,timestamp)", []string{"fortnight", none}, "pure keeps fails"},
 		{"date_trunc(text,timestamp)", []string{none, none}, "pure keeps fails"},
+		{"date_trunc(text,timestamp)", []string{"week", none}, "pure keeps stored"},
+		{"date_trunc(text,interval)", []string{"year", none}, "pure keeps total"},
+		{"date_trunc(text,interval)", []string{"week", none}, "pure keeps fails"},
 		{"extract(text,timestamp)", []string{"year", none}, "pure total"},
-		{"extract(text,timestamp)", []string{"timezone", none}, "pure fails"},
+		{"extract(text,timestamp)", []string{"Timezone", none}, "pure fails"},
+		{"extract(text,timestamp)", []string{none, none}, "pure fails"},
+		{"int8pl(int8,int8)", []string{none, "1"}, "pure keeps stored"},
+		{"int8pl(int8,int8)", []string{"-1", none}, "pure keeps stored"},
+		{"int8pl(int8,int8)", []string{none, "1001"}, "pure keeps fails"},
+		{"int8pl(int8,int8)", []string{none, none}, "pure keeps fails"},
+		{"date_pli(date,int4)", []string{none, "30"}, "pure keeps stored"},
+		{"numeric_mul(numeric,numeric)", []string{none, "1.19"}, "pure keeps bounded"},
+		{"numeric_mul(numeric,numeric)", []string{none, "1e131000"}, "pure keeps fails"},
+		{"numeric_mul(numeric,numeric)", []string{none, "NaN"}, "pure keeps fails"},
+		{"numeric_mul(numeric,numeric)", []string{none, strings.Repeat("9", 100)}, "pure keeps fails"},
+		{"json_build_object(any)", []string{"a", none, "b", none}, "pure keeps total"},
+		{"json_build_object(any)", []string{"a", none, none, none}, "pure keeps fails"},
+		{"json_build_object(any)", []string{"a", none, "b"}, "pure keeps fails"},
 		{"textlike(text,text)", []string{none, "A%"}, "pure keeps total"},
 		{"textlike(text,text)", []string{none, `A\`}, "pure keeps fails"},
 		{"textlike(text,text)", []string{none, none}, "pure keeps fails"},

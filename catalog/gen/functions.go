@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"pgveil/catalog"
 )
 
 // function is what servers say of a function, merged over their versions, and
@@ -23,23 +25,7 @@ type function struct {
 	leakproof  bool   // in all versions
 	uncallable bool   // takes or gives a type that no SQL expression can have
 	decided    bool   // by a rule
-	line
-}
-
-// line is the data written for a function; see catalog.functionLine.
-type line struct {
-	Function  string `json:"function"`
-	Pure      bool   `json:"pure,omitempty"`
-	KeepsNull bool   `json:"keeps_null,omitempty"`
-	Total     bool   `json:"total,omitempty"`
-	Faults    []int  `json:"faults,omitempty"`
-	Stored    bool   `json:"stored,omitempty"`
-	Bounded   bool   `json:"bounded,omitempty"`
-	Compares  bool   `json:"compares,omitempty"`
-	Grows     bool   `json:"grows,omitempty"`
-	Exact     bool   `json:"exact,omitempty"`
-	Flow      string `json:"flow,omitempty"`
-	Literal   string `json:"literal,omitempty"`
+	catalog.FunctionLine
 }
 
 func readFunctions(ctx context.Context, conn *pgx.Conn, found map[string]map[string]*function) error {
@@ -101,7 +87,7 @@ func writeFunctions(review, file string, all map[string]*function, undecided boo
 			open = append(open, f.Function+" "+f.volatility)
 			continue
 		}
-		b, err := json.Marshal(f.line)
+		b, err := json.Marshal(f.FunctionLine)
 		if err != nil {
 			return err
 		}
@@ -191,7 +177,7 @@ func (f *function) apply(words []string) error {
 		case "impure": // known, and neither pure nor a flow
 			f.Pure, f.Flow = false, ""
 		case "unknown": // reviewed: nothing is said of it
-			f.decided, f.line = false, line{Function: f.Function}
+			f.decided, f.FunctionLine = false, catalog.FunctionLine{Function: f.Function}
 		case "source", "sink", "runner":
 			f.Pure, f.Flow = false, key
 		case "total", "fails", "faults", "stored", "bounded", "compares":
