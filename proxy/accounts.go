@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"unicode/utf8"
@@ -25,7 +24,7 @@ type mappedAccount struct {
 	password     string // "": the client's key is used
 }
 
-func newAccounts(c *config.Config) (*accounts, error) {
+func newAccounts(c *config.Config, process []byte) (*accounts, error) {
 	a := &accounts{mapped: make(map[string]mappedAccount, len(c.Users))}
 	for name, u := range c.Users {
 		v, err := auth.ParseVerifier(u.Verifier.Value())
@@ -34,7 +33,7 @@ func newAccounts(c *config.Config) (*accounts, error) {
 		}
 		a.mapped[name] = mappedAccount{verifier: v, upstreamUser: u.UpstreamUser, password: u.UpstreamPassword.Value()}
 	}
-	secret, err := mockSecret(c)
+	secret, err := mockSecret(c, process)
 	if err != nil {
 		return nil, err
 	}
@@ -44,17 +43,15 @@ func newAccounts(c *config.Config) (*accounts, error) {
 
 // mockSecret finds a secret that lasts and that all proxies of a deployment
 // share: the masking key, else the TLS key. A configured password would not
-// do: the salts are public, and it could be guessed from them. With neither file the secret
-// lasts as long as the process.
-func mockSecret(c *config.Config) ([]byte, error) {
+// do: the salts are public, and it could be guessed from them. With neither file it is
+// the secret that lasts as long as the process.
+func mockSecret(c *config.Config, process []byte) ([]byte, error) {
 	file := c.Keys.File
 	if file == "" {
 		file = c.TLS.Key
 	}
 	if file == "" {
-		secret := make([]byte, 32)
-		rand.Read(secret)
-		return secret, nil
+		return process, nil
 	}
 	return os.ReadFile(file)
 }

@@ -209,6 +209,12 @@ func TestUnknownUserLooksLikeAnother(t *testing.T) {
 	if salt(first("nobody")) != salt(invented) {
 		t.Error("the salt of a user who does not exist changes")
 	}
+	if err := p.Reload(p.Server.settings.Load().config, fakeDirectory{}); err != nil {
+		t.Fatal(err)
+	}
+	if salt(first("nobody")) != salt(invented) || salt(first("alice")) != salt(real) {
+		t.Error("a reload tells the users who do not exist from the others")
+	}
 	if salt(first("nobody2")) == salt(invented) {
 		t.Error("all users who do not exist have one salt")
 	}

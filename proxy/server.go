@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"maps"
@@ -28,9 +29,10 @@ type Deps struct {
 
 // Server is a running proxy. Make one with New.
 type Server struct {
-	audit AuditSink
-	log   *slog.Logger
-	relay func(ctx, kill context.Context, h *handover) error // carries a session until its end
+	audit  AuditSink
+	log    *slog.Logger
+	secret []byte                                             // behind invented verifiers, when no file of the configuration gives one
+	relay  func(ctx, kill context.Context, h *handover) error // carries a session until its end
 
 	settings atomic.Pointer[settings] // replaced as a whole by Reload
 	keys     cancelKeys
@@ -66,14 +68,17 @@ func New(c *config.Config, d Deps) (*Server, error) {
 	if d.Directory == nil || d.Audit == nil || d.Log == nil {
 		return nil, errors.New("proxy: directory, audit log and logger are all needed")
 	}
-	set, err := newSettings(c, d.Directory)
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	set, err := newSettings(c, d.Directory, secret)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		audit: d.Audit,
-		log:   d.Log,
-		conns: make(map[*connection]struct{}),
+		secret: secret,
+		audit:  d.Audit,
+		log:    d.Log,
+		conns:  make(map[*connection]struct{}),
 	}
 	s.relay = s.carry
 	s.drain, s.stop = context.WithCancel(context.Background())
@@ -83,7 +88,7 @@ func New(c *config.Config, d Deps) (*Server, error) {
 	return s, nil
 }
 
-func newSettings(c *config.Config, d Directory) (*settings, error) {
+func newSettings(c *config.Config, d Directory, secret []byte) (*settings, error) {
 	if !c.Valid() {
 		return nil, errors.New("proxy: the configuration was not made by config.Load")
 	}
@@ -95,7 +100,7 @@ func newSettings(c *config.Config, d Directory) (*settings, error) {
 	if set.upstream, err = newUpstream(c.Upstream); err != nil {
 		return nil, err
 	}
-	if set.accounts, err = newAccounts(c); err != nil {
+	if set.accounts, err = newAccounts(c, secret); err != nil {
 		return nil, err
 	}
 	if set.verifiers, err = newVerifierSource(c); err != nil {
@@ -175,7 +180,7 @@ func (s *Server) reload(c *config.Config, d Directory) error {
 	if d == nil {
 		return errors.New("proxy: a directory is needed")
 	}
-	set, err := newSettings(c, d)
+	set, err := newSettings(c, d, s.secret)
 	if err != nil {
 		return err
 	}

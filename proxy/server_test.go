@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,18 +52,14 @@ func TestCancel(t *testing.T) {
 				mode = "sslmode=require"
 			}
 			p := start(t, s)
-			c := p.mustConnect(t, "alice", "wonderland", mode)
-			watch := p.mustConnect(t, "postgres", "super", mode)
+			c := p.mustConnect(t, "alice", "wonderland", mode+" application_name='cancel_"+mode+"'")
+			other := p.mustConnect(t, "postgres", "super", mode)
 			failed := make(chan error, 1)
 			go func() {
-				_, err := c.Exec(context.Background(), "SELECT pg_catalog.pg_sleep(60) /* to be cancelled */")
+				_, err := c.Exec(context.Background(), "SELECT pg_catalog.pg_sleep(60)")
 				failed <- err
 			}()
-			eventually(t, func() bool {
-				var n int
-				err := watch.QueryRow(t.Context(), "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE state = 'active' AND usename = 'alice' AND wait_event = 'PgSleep'").Scan(&n)
-				return err == nil && n == 1
-			})
+			upstreamWatch(t)("cancel_"+mode, "PgSleep", 1)
 
 			// A wrong key, and the right key of another session, do nothing.
 			bad := p.dial(t)
@@ -71,7 +68,7 @@ func TestCancel(t *testing.T) {
 				t.Errorf("answer %q, %v", answer, err)
 			}
 			bad = p.dial(t)
-			bad.Write(wire.AppendCancelRequest(nil, watch.PgConn().PID(), c.PgConn().SecretKey()))
+			bad.Write(wire.AppendCancelRequest(nil, other.PgConn().PID(), c.PgConn().SecretKey()))
 			io.ReadAll(bad)
 			if n := p.metrics.badCancels.Load(); n != 2 {
 				t.Errorf("%d rejected", n)
@@ -397,4 +394,26 @@ func TestMetricsOfStatements(t *testing.T) {
 			t.Errorf("no %q in %s", want, b.String())
 		}
 	}
+}
+
+// TestAcceptErrors: a listener that fails for a while is tried again.
+func TestAcceptErrors(t *testing.T) {
+	p := start(t, setup{})
+	l := &failingListener{errs: 3}
+	p.accept(l)
+	if n := p.metrics.acceptErrors.Load(); n != 3 || l.calls != 4 {
+		t.Errorf("%d errors in %d calls", n, l.calls)
+	}
+}
+
+type failingListener struct {
+	net.Listener
+	errs, calls int
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if l.calls++; l.calls > l.errs {
+		return nil, net.ErrClosed
+	}
+	return nil, syscall.EMFILE
 }

@@ -2,12 +2,17 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"pgveil/config"
+	"pgveil/wire"
 )
 
 func clientTLSYAML(mode string) string {
@@ -116,5 +121,52 @@ func TestUpstreamTLS(t *testing.T) {
 				t.Errorf("encrypted %v, %v", encrypted, err)
 			}
 		})
+	}
+}
+
+// TestReloadOfCertificates: new files serve new connections, and files that do not fit change nothing.
+func TestReloadOfCertificates(t *testing.T) {
+	upstreamServer(t)
+	p := start(t, setup{extra: clientTLSYAML("require")})
+	served := func() string {
+		t.Helper()
+		c := p.dial(t)
+		c.Write(wire.AppendSSLRequest(nil))
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		client := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+		if err := client.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		return client.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	if got := served(); got != "server" {
+		t.Errorf("serves %q", got)
+	}
+	if err := certificates.issue("renewed", nil); err != nil {
+		t.Fatal(err)
+	}
+	yaml := func(cert, key string) string {
+		return fmt.Sprintf("tls: {mode: require, cert: %s, key: %s}", certificates.path(cert), certificates.path(key))
+	}
+	mine := filepath.Join(t.TempDir(), "pgveil.yaml")
+	next := configure(t, mine, setup{extra: yaml("renewed.crt", "renewed.key")})
+	if err := p.Reload(next, fakeDirectory{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := served(); got != "renewed" {
+		t.Errorf("serves %q after the reload", got)
+	}
+	// The files were good when the configuration was read, and are not any more.
+	if err := os.WriteFile(certificates.path("renewed.key"), []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Reload(next, fakeDirectory{}); err == nil {
+		t.Error("a broken key was taken")
+	}
+	if got := served(); got != "renewed" {
+		t.Errorf("serves %q after a reload that failed", got)
 	}
 }
