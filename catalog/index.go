@@ -10,8 +10,9 @@ type name struct{ schema, name string }
 
 // index is the lookup side of a Snapshot, built by its loader.
 type index struct {
-	mark   Mark
-	digest [sha256.Size]byte // of everything that was loaded
+	mark    Mark
+	partial bool              // a lock kept some definitions back
+	digest  [sha256.Size]byte // of everything that was loaded
 
 	schemas     map[string]*Schema
 	relations   map[OID]*Relation

@@ -31,14 +31,14 @@ const loadAttempts = 5
 var ErrChanging = errors.New("the catalog keeps changing while it is read")
 
 // Load reads the catalog of conn's database. It needs an ordinary user, a
-// connection outside any transaction and PostgreSQL 13 to 18; everything is read
-// in one REPEATABLE READ READ ONLY transaction, in one round trip.
+// connection outside any transaction and PostgreSQL 13 to 18. All but the
+// definitions of views and the bodies of functions is read in one REPEATABLE READ READ
+// ONLY transaction, in one round trip; those follow, see definitions.go.
 //
-// pg_get_viewdef, pg_get_expr and pg_get_function_sqlbody look some names up in
-// the latest committed catalog, not in the transaction's snapshot (PostgreSQL
-// docs, section 26.1, pg_dump has the same caveat). So Load compares a Probe
-// from inside the transaction with one made afterwards, and reads again when
-// they differ.
+// The server's functions for definitions look some names up in the latest
+// committed catalog, not in the transaction's snapshot. So Load compares a Probe
+// from inside the first transaction with one made at the end, and reads again
+// when they differ.
 func Load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 	version, err := serverVersion(conn)
 	if err != nil {
@@ -61,6 +61,16 @@ func Load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 		}
 	}
 	return nil, ErrChanging
+}
+
+// rollback ends the transaction that an error has left open, so that the
+// connection can be used again; it returns the error.
+func rollback(ctx context.Context, conn *pgx.Conn, err error) error {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
+		return err
+	}
+	_, failed := conn.Exec(ctx, "ROLLBACK")
+	return errors.Join(err, failed)
 }
 
 // lookupRace tells an error that comes from an object dropped between the
@@ -109,19 +119,37 @@ func nextVersion() uint64 { return versions.Add(1) }
 type loader struct {
 	s         *Snapshot
 	relations map[OID]*Relation
+	bodies    []*Function // with a body to be read
 	digest    hash.Hash
 }
 
-func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (s *Snapshot, err error) {
+// loadOnce makes one attempt; the snapshot carries the mark of its first transaction.
+func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (*Snapshot, error) {
+	l, err := loadRows(ctx, conn, version)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.loadDefinitions(ctx, conn); err != nil {
+		return nil, err
+	}
+	copy(l.s.digest[:], l.digest.Sum(nil))
+	if err := l.s.build(); err != nil {
+		return nil, err
+	}
+	return l.s, nil
+}
+
+// loadRows reads the catalogs.
+func loadRows(ctx context.Context, conn *pgx.Conn, version int) (l *loader, err error) {
 	if conn.PgConn().TxStatus() != 'I' {
 		return nil, errors.New("the connection is inside a transaction")
 	}
 	var text strings.Builder
 	text.WriteString(beginRead)
 	text.WriteString(probeSQL)
-	body := noSQLBody
+	body := noBodyYet
 	if version >= 140000 {
-		body = sqlBody
+		body = hasBody
 	}
 	for _, q := range queries {
 		text.WriteString(";")
@@ -135,17 +163,10 @@ func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (s *Snapshot, er
 		if err == nil {
 			err = closeErr
 		}
-		// An error left the transaction open; a later load starts from a clean one.
-		if conn.PgConn().TxStatus() != 'I' && !conn.IsClosed() {
-			_, rollback := conn.Exec(ctx, "ROLLBACK")
-			err = errors.Join(err, rollback)
-		}
-		if err != nil {
-			s = nil
-		}
+		err = rollback(ctx, conn, err)
 	}()
 
-	l := &loader{s: &Snapshot{Version: nextVersion()}, relations: map[OID]*Relation{}, digest: sha256.New()}
+	l = &loader{s: &Snapshot{Version: nextVersion()}, relations: map[OID]*Relation{}, digest: sha256.New()}
 	read := 0 // result sets that carry rows: the probe first, then queries in order
 	for results.NextResult() {
 		rr := results.ResultReader()
@@ -189,11 +210,7 @@ func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (s *Snapshot, er
 	if read != len(queries)+1 {
 		return nil, fmt.Errorf("%d of %d results arrived", read, len(queries)+1)
 	}
-	copy(l.s.digest[:], l.digest.Sum(nil))
-	if err := l.s.build(); err != nil {
-		return nil, err
-	}
-	return l.s, nil
+	return l, nil
 }
 
 // hash adds a row's cells, each with its length, to the digest of the contents.
@@ -227,7 +244,7 @@ func (l *loader) schema(r *row) {
 
 func (l *loader) relation(r *row) {
 	c := &Relation{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: RelKind(r.letter()), Temp: r.bool(),
-		RowType: r.oid(), Definition: r.text(), Rules: r.bool(), PrimaryKey: r.attnums()}
+		RowType: r.oid(), Rules: r.bool(), PrimaryKey: r.attnums()}
 	l.s.Relations = append(l.s.Relations, c)
 	l.relations[c.OID] = c
 }
@@ -257,9 +274,13 @@ func (l *loader) typ(r *row) {
 }
 
 func (l *loader) function(r *row) {
-	l.s.Functions = append(l.s.Functions, &Function{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: r.letter(), Args: r.oids(),
+	f := &Function{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: r.letter(), Args: r.oids(),
 		AllArgs: r.oids(), ArgModes: r.text(), ArgNames: r.texts(), Defaults: int(r.int(16)), Variadic: r.oid(), Result: r.oid(),
-		Set: r.bool(), Volatility: r.letter(), Language: r.text(), Extension: r.text(), Source: r.text(), Body: r.text()})
+		Set: r.bool(), Volatility: r.letter(), Language: r.text(), Extension: r.text(), Source: r.text()}
+	l.s.Functions = append(l.s.Functions, f)
+	if r.bool() {
+		l.bodies = append(l.bodies, f)
+	}
 }
 
 func (l *loader) operator(r *row) {

@@ -82,10 +82,7 @@ func Probe(ctx context.Context, conn *pgx.Conn) (Mark, error) {
 	}
 	results, err := conn.PgConn().Exec(ctx, beginRead+probeSQL+endRead).ReadAll()
 	if err != nil {
-		if conn.PgConn().TxStatus() != 'I' && !conn.IsClosed() {
-			_, rollback := conn.Exec(ctx, "ROLLBACK")
-			err = errors.Join(err, rollback)
-		}
+		err = rollback(ctx, conn, err)
 		return Mark{}, fmt.Errorf("probe catalog: %w", err)
 	}
 	for _, res := range results {

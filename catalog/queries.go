@@ -25,7 +25,6 @@ COMMIT`
 type query struct {
 	name string // for errors
 	sql  string
-	min  int // first server_version_num that has it
 	read func(l *loader, r *row)
 }
 
@@ -53,7 +52,6 @@ ORDER BY n.oid`},
 
 	{name: "pg_class", read: (*loader).relation, sql: `
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', c.reltype,
-       CASE WHEN c.relkind IN ('v', 'm') AND c.oid >= 16384 THEN pg_catalog.pg_get_viewdef(c.oid) END,
        c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
        (SELECT i.indkey::pg_catalog.text FROM pg_catalog.pg_index i
         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relhasindex)
@@ -96,7 +94,7 @@ SELECT p.oid, n.nspname, p.proname, p.prokind, p.proargtypes::pg_catalog.text,
        pg_catalog.to_json(p.proargnames)::pg_catalog.text,
        p.pronargdefaults, p.provariadic, p.prorettype, p.proretset, p.provolatile, l.lanname, x.extname,
        CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 THEN p.prosrc END,
-       %s
+       l.lanname = 'sql' AND p.oid >= 16384 AND %s
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -137,8 +135,12 @@ SELECT t.tgname FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal
 ORDER BY 1`},
 }
 
-// sqlBody is the part of the pg_proc query that PostgreSQL 13 lacks.
+// hasBody says in the pg_proc query whether a function was written as BEGIN ATOMIC or RETURN, which PostgreSQL 13 lacks.
 const (
-	sqlBody   = `CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 THEN pg_catalog.pg_get_function_sqlbody(p.oid) END`
-	noSQLBody = `NULL`
+	hasBody   = `p.prosqlbody IS NOT NULL`
+	noBodyYet = `false`
 )
+
+// definitionQuery gives the text of some objects' definitions: %[1]s is the function, %[2]s the OIDs.
+const definitionQuery = `SET LOCAL lock_timeout TO '200ms';
+SELECT o, %[1]s(o) FROM pg_catalog.unnest('{%[2]s}'::pg_catalog.oid[]) AS o`

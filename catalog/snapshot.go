@@ -58,7 +58,7 @@ type Relation struct {
 	Temp       bool     `json:"temp,omitempty"` // relpersistence 't': in some session's pg_temp schema
 	RowType    OID      `json:"row_type"`
 	Columns    []Column `json:"columns"`               // live columns by attnum; system columns are not listed
-	Definition string   `json:"definition,omitempty"`  // pg_get_viewdef of a view or materialized view
+	Definition string   `json:"definition,omitempty"`  // pg_get_viewdef of a view or materialized view; "" when a lock kept it back
 	Rules      bool     `json:"rules,omitempty"`       // has rewrite rules other than a view's _RETURN
 	Parents    []OID    `json:"parents,omitempty"`     // inheritance and partition parents
 	Children   []OID    `json:"-"`                     // the other direction of Parents, derived

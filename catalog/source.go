@@ -233,7 +233,9 @@ func (s *Source) look(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mark = snapshot.mark
+	if s.mark = snapshot.mark; snapshot.partial {
+		s.mark = Mark{} // look for the rest next time
+	}
 	if old != nil && old.snapshot.digest == snapshot.digest {
 		return old.snapshot, nil
 	}

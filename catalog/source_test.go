@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -227,5 +229,40 @@ func TestSourceContexts(t *testing.T) {
 	}
 	if _, err := NewSource(SourceOptions{}); err == nil {
 		t.Fatal("an empty source was made")
+	}
+}
+
+// TestLockedDefinitions: a table that another session has locked keeps its
+// views' definitions back, and nothing else; they are read once the lock is gone.
+func TestLockedDefinitions(t *testing.T) {
+	s, _, admin := newSource(t, never, nil)
+	mustExec(t, admin, `CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE VIEW va AS SELECT x FROM a; CREATE VIEW vb AS SELECT x FROM b;
+		BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE`)
+	snapshot := current(t, s)
+	if va, vb := snapshot.RelationByName("public", "va"), snapshot.RelationByName("public", "vb"); va.Definition != "" || vb.Definition == "" {
+		t.Fatalf("under a lock: %q and %q", va.Definition, vb.Definition)
+	}
+	mustExec(t, admin, "ROLLBACK")
+	again, err := s.Refresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.RelationByName("public", "va").Definition == "" || again.Version <= snapshot.Version {
+		t.Fatal("the definition was not read after the lock had gone")
+	}
+}
+
+// TestManyDefinitions has more views than one transaction reads.
+func TestManyDefinitions(t *testing.T) {
+	const n = 2*definitionsAtOnce + 1
+	s, _, admin := newSource(t, never, nil)
+	for i := range n {
+		mustExec(t, admin, fmt.Sprintf("CREATE VIEW v%d AS SELECT %d AS x", i, i))
+	}
+	snapshot := current(t, s)
+	for i := range n {
+		if d := snapshot.RelationByName("public", fmt.Sprintf("v%d", i)).Definition; !strings.Contains(d, fmt.Sprintf("SELECT %d AS x", i)) {
+			t.Fatalf("v%d: %q", i, d)
+		}
 	}
 }
