@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -220,5 +221,35 @@ func TestUnknownUserLooksLikeAnother(t *testing.T) {
 	}
 	if salt(first("expired")) == salt(first("digest_only")) {
 		t.Error("users who may not log in share a salt")
+	}
+}
+
+// TestConcurrentLogins: many clients at once share the few connections of the lookup.
+func TestConcurrentLogins(t *testing.T) {
+	p := start(t, setup{})
+	var clients sync.WaitGroup
+	for i := range 24 {
+		clients.Go(func() {
+			for range 5 {
+				user, password, want := "alice", "wonderland", ""
+				if i%3 == 0 {
+					user, want = "nobody", "28P01"
+				}
+				c, err := p.connect(t, user, password, "")
+				if code(err) != want || want == "" && err != nil {
+					t.Errorf("%s: %v", user, err)
+				}
+				if err == nil {
+					c.Close(context.Background())
+				}
+			}
+		})
+	}
+	clients.Wait()
+	v := p.Server.settings.Load().verifiers
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.idle) > verifierConns || len(v.slots) != 0 {
+		t.Errorf("%d idle connections, %d slots taken", len(v.idle), len(v.slots))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil OPERATOR(pg_catalog.>) pg_catalo
 	verifierConns = 4
 	// verifierTimeout bounds one lookup, waiting and connecting included.
 	verifierTimeout = 5 * time.Second
-	// verifierIdle is how long an unused connection is kept.
+	// verifierIdle is how long an unused connection is kept; the next login closes it then.
 	verifierIdle = time.Minute
 )
 
@@ -112,19 +113,22 @@ func (s *verifierSource) lookup(ctx context.Context, user string) (stored, error
 // connection returns an idle connection or a new one.
 func (s *verifierSource) connection(ctx context.Context) (c *verifierConn, reused bool, err error) {
 	s.mu.Lock()
-	var old []idleConn
+	fresh := slices.IndexFunc(s.idle, func(i idleConn) bool { return time.Since(i.since) < verifierIdle })
+	if fresh < 0 {
+		fresh = len(s.idle)
+	}
+	old := slices.Clone(s.idle[:fresh])
+	s.idle = slices.Delete(s.idle, 0, fresh)
 	if n := len(s.idle); n > 0 {
-		last := s.idle[n-1]
-		if time.Since(last.since) < verifierIdle {
-			s.idle = s.idle[:n-1]
-			s.mu.Unlock()
-			return last.verifierConn, true, nil
-		}
-		old, s.idle = s.idle, nil
+		c = s.idle[n-1].verifierConn
+		s.idle = s.idle[:n-1]
 	}
 	s.mu.Unlock()
 	for _, o := range old {
-		closeConn(o.verifierConn)
+		go closeConn(o.verifierConn)
+	}
+	if c != nil {
+		return c, true, nil
 	}
 	p, err := pgconn.ConnectConfig(ctx, s.config)
 	if err != nil {
