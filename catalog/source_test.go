@@ -236,8 +236,8 @@ func TestSourceContexts(t *testing.T) {
 // views' definitions back, and nothing else; they are read once the lock is gone.
 func TestLockedDefinitions(t *testing.T) {
 	s, _, admin := newSource(t, never, nil)
-	mustExec(t, admin, `CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE VIEW va AS SELECT x FROM a; CREATE VIEW vb AS SELECT x FROM b;
-		BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE`)
+	mustExec(t, admin, `CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE VIEW va AS SELECT x FROM a; CREATE VIEW vb AS SELECT x FROM b`)
+	mustExec(t, admin, "BEGIN; LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
 	snapshot := current(t, s)
 	if va, vb := snapshot.RelationByName("public", "va"), snapshot.RelationByName("public", "vb"); va.Definition != "" || vb.Definition == "" {
 		t.Fatalf("under a lock: %q and %q", va.Definition, vb.Definition)
