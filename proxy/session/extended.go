@@ -137,17 +137,27 @@ func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, rea
 		return wire.DefinitionChanged(), nil, true
 	}
 	st.verdict, st.stmt, st.path = v, now, s.path.now
+	st.desc, st.describing = nil, false // of what its names meant before
 	return nil, nil, true
 }
 
-func (s *Session) clientDescribe(m, body []byte, stable bool) error {
-	object, name, err := wire.ParseObject(body)
+// object reads what a Describe or Close is of. With ok false it is dealt with.
+func (s *Session) object(body []byte) (object byte, name []byte, ok bool, err error) {
+	object, name, err = wire.ParseObject(body)
 	if err != nil {
-		return err
+		return 0, nil, false, err
 	}
 	if s.masked && len(name) > maxName {
 		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
-		return nil
+		return 0, nil, false, nil
+	}
+	return object, name, true, nil
+}
+
+func (s *Session) clientDescribe(m, body []byte, stable bool) error {
+	object, name, ok, err := s.object(body)
+	if !ok {
+		return err
 	}
 	if object == 'S' {
 		e := s.push(kDescribeStatement)
@@ -240,13 +250,9 @@ func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, 
 }
 
 func (s *Session) clientClose(m, body []byte, stable bool) error {
-	object, name, err := wire.ParseObject(body)
-	if err != nil {
+	object, name, ok, err := s.object(body)
+	if !ok {
 		return err
-	}
-	if s.masked && len(name) > maxName {
-		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
-		return nil
 	}
 	e := s.push(kClose)
 	if object == 'S' {
