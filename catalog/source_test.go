@@ -266,3 +266,19 @@ func TestManyDefinitions(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkLatest is what every execution of a statement asks.
+func BenchmarkLatest(b *testing.B) {
+	s, err := NewSource(SourceOptions{Refresh: never, Connect: func(context.Context) (*pgx.Conn, error) { return nil, errShut }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	s.view.Store(&view{snapshot: &Snapshot{}, until: time.Now().Add(never)})
+	b.ReportAllocs()
+	for b.Loop() {
+		if s.Latest() == nil {
+			b.Fatal("not fresh")
+		}
+	}
+}
