@@ -191,6 +191,7 @@ func (a *analysis) unsupportedNode(n any) {
 	if node, ok := n.(*pg.Node); ok {
 		name, loc = fmt.Sprintf("%T", node.GetNode()), location(node)
 	}
+	name = strings.TrimSuffix(name, "_")
 	name = name[strings.LastIndexByte(name, '_')+1:]
 	a.unsupported(loc, "construct "+name)
 }

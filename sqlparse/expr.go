@@ -269,7 +269,6 @@ func (a *analysis) indirection(in *pg.A_Indirection, n int, sc *scope) value {
 			a.unsupportedNode(step)
 		}
 	}
-	v.witness = Witness{}
 	return v
 }
 
@@ -288,6 +287,9 @@ func (a *analysis) field(v value, name string, loc int32) value {
 		if found != nil {
 			out := found.value
 			out.chosen = out.chosen.union(v.chosen)
+			if !v.row {
+				out.witness = Witness{}
+			}
 			return out
 		}
 	} else if rel := a.typeRelation(v.typ); rel != nil {

@@ -122,7 +122,7 @@ func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
 
 // relationItem makes a FROM item of a relation.
 func (a *analysis) relationItem(rel *catalog.Relation) *item {
-	it := &item{alias: rel.Name, rel: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
+	it := &item{alias: rel.Name, rel: rel, origin: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
 	for i := range rel.Columns {
 		it.cols[i].name = rel.Columns[i].Name
 	}

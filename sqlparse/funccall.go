@@ -40,7 +40,7 @@ func (a *analysis) funcCall(f *pg.FuncCall, sc *scope) value {
 				c.argNames = append(c.argNames, "")
 			}
 		}
-		a.predicate(UseSort, v.full(), Set{}, clause, by.Location)
+		a.predicate(UseSort, v.full(), Set{}, clause, location(by.Node))
 		chosen = chosen.union(v.full().derive())
 	}
 	if f.AggFilter != nil {
@@ -144,7 +144,7 @@ func (a *analysis) windowDef(d *pg.WindowDef, sc *scope) Label {
 		if len(by.UseOp) > 0 {
 			a.operator(names(by.UseOp), []value{v, v}, by.Location)
 		}
-		a.predicate(UseSort, v.full(), Set{}, "ORDER BY of a window", by.Location)
+		a.predicate(UseSort, v.full(), Set{}, "ORDER BY of a window", location(by.Node))
 		l = l.union(v.full().derive())
 	}
 	for _, n := range []*pg.Node{d.StartOffset, d.EndOffset} {

@@ -326,6 +326,7 @@ func (a *analysis) call(c *call) value {
 		// name(value) may be a cast to the type of that name.
 		if t := a.findType(c.name); t != nil && a.castsByName(c.args[0], t) {
 			merge(a.cast(c.args[0], t.OID, castExplicit, c.loc))
+			out.witness = Witness{} // a cast to the value's own type leaves no trace
 		}
 	}
 	if first && len(c.args) == 1 && len(c.name) == 1 && a.composite(c.args[0].typ) {
@@ -344,6 +345,9 @@ func (a *analysis) call(c *call) value {
 // func_get_detail): the argument is an untyped literal, or the cast relabels or goes
 // through text.
 func (a *analysis) castsByName(v value, t *catalog.Type) bool {
+	if v.typ == oidRecord || a.kind(v.typ) == 'c' {
+		return false
+	}
 	return v.typ == 0 || v.typ == oidUnknown || a.relabels(v.typ, t.OID) || t.Category == 'S' || category(a.cat.BaseType(v.typ)) == 'S'
 }
 
@@ -380,7 +384,7 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 
 // pass gives an argument the type of its parameter.
 func (a *analysis) pass(v value, param catalog.OID, loc int32) value {
-	if v.label.empty() && v.chosen.empty() || polymorphic(param) || param == oidAny || param == oidRecord || param == oidRecordArray || param == v.typ {
+	if v.typ == oidUnknown || v.param || polymorphic(param) || param == oidAny || param == oidRecord || param == oidRecordArray || param == v.typ {
 		return v
 	}
 	return a.cast(v, param, castImplicit, loc)
@@ -558,7 +562,11 @@ func (a *analysis) resultColumns(f *catalog.Function, v value) []column {
 func (a *analysis) rowField(v value, name string) *value {
 	for i := range v.fields {
 		if v.fields[i].name == name {
-			return &v.fields[i].value
+			out := v.fields[i].value
+			if !v.row {
+				out.witness = Witness{}
+			}
+			return &out
 		}
 	}
 	if rel := a.typeRelation(v.typ); rel != nil && v.fields == nil {

@@ -1,10 +1,6 @@
 package sqlparse
 
-import (
-	"slices"
-
-	"pgveil/catalog"
-)
+import "pgveil/catalog"
 
 // operatorsNamed lists the operators that a name may mean: those of all
 // schemas of the path when it has none.
@@ -20,14 +16,20 @@ func (a *analysis) operatorsNamed(name []string, n int) []*catalog.Operator {
 	case 2:
 		all = a.cat.OperatorsByName(name[0], name[1])
 	}
-	return slices.DeleteFunc(all[:len(all):len(all)], func(o *catalog.Operator) bool { return (o.Left == 0) != (n == 1) })
+	out := make([]*catalog.Operator, 0, len(all))
+	for _, o := range all {
+		if (o.Left == 0) == (n == 1) {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // operator applies an operator to one or two values (PostgreSQL docs, section 10.2).
 func (a *analysis) operator(name []string, args []value, loc int32) value {
 	var cands []candidate
 	seen := map[[2]catalog.OID]string{}
-	for _, o := range slices.Clone(a.operatorsNamed(name, len(args))) {
+	for _, o := range a.operatorsNamed(name, len(args)) {
 		key := [2]catalog.OID{o.Left, o.Right}
 		if s, ok := seen[key]; ok && s != o.Schema {
 			continue // shadowed by a schema earlier in the path

@@ -193,7 +193,7 @@ func (a *analysis) sortClause(list []*pg.Node, sc *scope, cols []column) {
 		if len(by.UseOp) > 0 {
 			a.operator(names(by.UseOp), []value{v, v}, by.Location)
 		}
-		a.predicate(UseSort, v.full(), Set{}, a.clause, by.Location)
+		a.predicate(UseSort, v.full(), Set{}, a.clause, location(by.Node))
 	}
 }
 

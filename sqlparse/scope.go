@@ -10,7 +10,8 @@ type item struct {
 	rel       *catalog.Relation // a relation that was named without an alias: schema.name qualifies too
 	cols      []column
 	load      func(i int) value // fills in cols[i] when it is first used; nil when all are
-	system    *catalog.Relation // a relation whose rows have system columns
+	origin    *catalog.Relation // the relation or view that the item is, whatever its alias
+	system    *catalog.Relation // the same, when its rows have system columns
 	typ       catalog.OID       // the row type
 	scalar    bool              // a function that returns plain values: its row is the value
 	plainName bool              // the only column takes the alias for its name
@@ -56,6 +57,9 @@ func (a *analysis) row(it *item) value {
 		l = l.union(c.full())
 	}
 	v.label = l.derive()
+	if it.origin != nil {
+		v.witness = Witness{Known: true, Relation: it.origin.OID}
+	}
 	return v
 }
 
@@ -127,7 +131,7 @@ func (a *analysis) systemColumn(rel *catalog.Relation, name string) *column {
 	}
 	id := a.source(rel, s.num, name)
 	return &column{name: name, loaded: true, value: value{
-		label: Label{Exact: SetOf(id)}, typ: s.typ, witness: Witness{},
+		label: Label{Exact: SetOf(id)}, typ: s.typ, witness: Witness{Known: true, Relation: rel.OID, Column: s.num},
 	}}
 }
 

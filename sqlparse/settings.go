@@ -162,14 +162,12 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		effect := NamesKept
 		for _, e := range a.plan.Effects {
 			switch e.Kind {
-			case EffectSink: // set_config among others
-				effect = max(effect, NamesSearchPath)
-			case EffectFunction, EffectRunner:
-				effect = NamesCatalog
+			case EffectSink, EffectFunction, EffectRunner: // set_config, or what may call it
+				effect = NamesSearchPath
 			}
 		}
 		if a.plan.Refusal != nil {
-			return NamesCatalog // not known what it does
+			return NamesSearchPath // not known what it does
 		}
 		return effect
 	case *pg.Node_TransactionStmt:

@@ -175,9 +175,11 @@ func (a *analysis) insert(s *pg.InsertStmt, parent *scope) *query {
 		if len(q.cols) < len(into) && len(s.Cols) > 0 {
 			a.refuse(stateSyntax, RuleName, t.loc, "INSERT has more target columns than expressions")
 		}
-		for i := range q.cols {
-			a.write(t, into[i], q.cols[i].value, whole[i], t.loc)
-		}
+		a.within("INSERT", func() {
+			for i := range q.cols {
+				a.write(t, into[i], q.cols[i].value, whole[i], t.loc)
+			}
+		})
 	}
 	a.touch(t)
 	if s.OnConflictClause != nil {

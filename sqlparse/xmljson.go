@@ -174,7 +174,7 @@ func (a *analysis) jsonAggregate(c *pg.JsonAggConstructor, l Label, sc *scope) v
 			a.unsupportedNode(n)
 		}
 		v := a.expr(by.Node, sc)
-		a.predicate(UseSort, v.full(), Set{}, "ORDER BY of an aggregate", by.Location)
+		a.predicate(UseSort, v.full(), Set{}, "ORDER BY of an aggregate", location(by.Node))
 		l = l.union(derived(v))
 	}
 	if c.AggFilter != nil {
