@@ -82,11 +82,7 @@ func TestDrain(t *testing.T) {
 	idle, busy := p.connect(clinic.Developer), p.connect(clinic.Clinician)
 	answer := make(chan result, 1)
 	go func() { answer <- busy.query(simple, "SELECT 'finished' FROM pg_sleep(1)") }()
-	admin := super(t)
-	p.eventually("the statement runs", func() bool {
-		r := admin.query(simple, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT ''finished''%' AND state = 'active' AND pid <> pg_backend_pid()")
-		return r.err == nil && string(r.rows[0][0]) == "1"
-	})
+	p.waitRunning(clinic.Clinician, "SELECT 'finished'")
 	p.signal(syscall.SIGTERM)
 	if r := <-answer; r.err != nil || string(r.rows[0][0]) != "finished" {
 		t.Errorf("the busy session does not finish: %v", r.err)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -58,7 +59,6 @@ func TestPsql(t *testing.T) {
 				{`\sv no_such_view`, []string{"does not exist"}, "FATAL"},
 				{`\conninfo`, []string{u.Name}, "ERROR"},
 				{"\\x\nSELECT patient_id, risk_tier FROM patients WHERE patient_id = 1;", []string{"-[ RECORD 1 ]", "risk_tier"}, "ERROR"},
-				{"SELECT 1 AS one \\watch 0.01 3\n", nil, "FATAL"},
 				{"SELECT patient_id FROM patients WHERE patient_id = 2 \\gx", []string{"patient_id | 2"}, "ERROR"},
 				{"SELECT nonsense;\nSELECT 'still here';", []string{"nonsense", "still here"}, "FATAL"},
 				{"BEGIN;\nSELECT 1/0;\nSELECT 2;\nROLLBACK;\nSELECT 'still here';", []string{"division by zero", "current transaction is aborted", "still here"}, "FATAL"},
@@ -102,36 +102,84 @@ func TestPsqlCopy(t *testing.T) {
 	}
 }
 
-// TestPsqlCancel: Ctrl-C cancels the statement, and the session goes on.
+// background starts psql as u and returns what it reads from and prints to.
+func (p *pgveil) background(u clinic.User) (cmd *exec.Cmd, in io.WriteCloser, out *syncBuffer) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*wait)
+	cmd = p.psqlCommand(ctx, u)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	out = &syncBuffer{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() {
+		cancel()
+		in.Close()
+		cmd.Wait()
+	})
+	return cmd, in, out
+}
+
+// TestPsqlWatch: \watch runs the statement again and again, masked each time.
+func TestPsqlWatch(t *testing.T) {
+	s := canaries(t)
+	p := start(t, server, nil)
+	for _, u := range []clinic.User{clinic.Clinician, clinic.Developer} {
+		_, in, out := p.background(u)
+		fmt.Fprintln(in, "SELECT 'turn' AS a, ssn FROM patients WHERE patient_id = 1 \\watch 0.05")
+		p.eventually("psql has watched three times", func() bool { return strings.Count(out.String(), "turn") >= 3 })
+		if leaks := s.find([]byte(out.String()), ""); (len(leaks) > 0) != (u == clinic.Clinician) {
+			t.Errorf("%s sees %v", u.Name, leaks)
+		}
+	}
+}
+
+// TestPsqlCancel: Ctrl-C cancels the statement. psql that reads no terminal ends then.
 func TestPsqlCancel(t *testing.T) {
 	p := start(t, server, nil)
 	for _, u := range []clinic.User{clinic.Clinician, clinic.Developer} {
-		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		defer cancel()
-		cmd := p.psqlCommand(ctx, u)
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := &syncBuffer{}
-		cmd.Stdout, cmd.Stderr = out, out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		cmd, in, out := p.background(u)
 		fmt.Fprintln(in, "SELECT pg_sleep(600);")
-		admin := super(t)
-		p.eventually("the statement runs", func() bool {
-			r := admin.query(simple, "SELECT count(*) FROM pg_stat_activity WHERE usename = '"+u.Name+"' AND query LIKE 'SELECT pg_sleep%' AND state = 'active'")
-			return r.err == nil && string(r.rows[0][0]) == "1"
-		})
+		p.waitRunning(u, "SELECT pg_sleep(600)")
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		p.eventually("the statement is cancelled", func() bool { return strings.Contains(out.String(), "canceling statement due to user request") })
-		fmt.Fprintln(in, "SELECT 'still here';")
-		in.Close()
-		if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "still here") {
-			t.Errorf("%s: psql does not go on after Ctrl-C: %v\n%s", u.Name, err, out)
+	}
+}
+
+// TestCancel: a cancelled session goes on.
+func TestCancel(t *testing.T) {
+	p := start(t, server, nil)
+	for _, u := range []clinic.User{clinic.Clinician, clinic.Developer} {
+		for _, m := range modes {
+			c := p.connect(u)
+			answer := make(chan result, 1)
+			go func() { answer <- c.query(m, "SELECT pg_sleep(600)") }()
+			p.waitRunning(u, "SELECT pg_sleep(600)")
+			if err := c.CancelRequest(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-answer; sqlState(r.err) != "57014" {
+				t.Errorf("%s, %s: the cancelled statement ends with %v", u.Name, m, r.err)
+			}
+			if r := c.query(m, "SELECT 1"); r.err != nil {
+				t.Errorf("%s, %s: the session does not go on: %v", u.Name, m, r.err)
+			}
 		}
 	}
+}
+
+// waitRunning waits until the server runs a statement of u.
+func (p *pgveil) waitRunning(u clinic.User, statement string) {
+	p.t.Helper()
+	admin := super(p.t)
+	p.eventually("the statement runs", func() bool {
+		r := admin.query(extendedText, "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND query LIKE $2 || '%' AND state = 'active'", u.Name, statement)
+		return r.err == nil && string(r.rows[0][0]) == "1"
+	})
 }

@@ -65,6 +65,7 @@ type decider struct {
 	role    *Role
 	classes [][]string   // of each plan source
 	guarded sqlparse.Set // sources with a class that the role may not see clear
+	aliased sqlparse.Set // of these, the ones that stand for a protected column that a view joins them to
 }
 
 func (b *Bound) decider(plan *sqlparse.Plan, role *Role) *decider {
@@ -77,7 +78,36 @@ func (b *Bound) decider(plan *sqlparse.Plan, role *Role) *decider {
 			}
 		}
 	}
+	d.alias()
 	return d
+}
+
+// alias guards the columns of a relation that a view's author joins to a protected column: the view
+// gives, in their place, what the protected column holds. A user's own statement may not join so.
+func (d *decider) alias() {
+	for i := range d.plan.Predicates {
+		p := &d.plan.Predicates[i]
+		if p.View == "" || p.Use != sqlparse.UseJoin || d.role.Clear() || d.role.Predicates == "allow" {
+			continue
+		}
+		id, ok := d.first(p.Columns.Union(p.Peers))
+		if !ok {
+			continue
+		}
+		for joined := range p.Columns.Union(p.Peers).All() {
+			if d.guarded.Has(joined) {
+				continue
+			}
+			for other := range d.plan.Sources {
+				if d.plan.Sources[other].Relation != d.plan.Sources[joined].Relation || d.guarded.Has(sqlparse.SourceID(other)) {
+					continue
+				}
+				d.guarded = d.guarded.With(sqlparse.SourceID(other))
+				d.aliased = d.aliased.With(sqlparse.SourceID(other))
+				d.classes[other] = d.classes[id]
+			}
+		}
+	}
 }
 
 // Decide says what role makes of plan. The plan must have been analysed against the bound catalog.
@@ -177,6 +207,13 @@ func (d *decider) column(c sqlparse.OutputColumn) ColumnDecision {
 		out.Mask, out.Nulls, out.Class = redact, c.Label.NullTells, d.class(id)
 		out.Reason = "computed from " + d.name(id)
 		return out
+	}
+	for id := range c.Label.Exact.All() {
+		if d.aliased.Has(id) {
+			out.Mask, out.Class = redact, d.class(id)
+			out.Reason = d.name(id) + " is joined to a protected column in a view"
+			return out
+		}
 	}
 	var from []string
 	for id := range c.Label.Exact.All() {

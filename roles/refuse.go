@@ -207,14 +207,31 @@ func (d *decider) allowed(p *sqlparse.Predicate) (ok bool, id sqlparse.SourceID)
 	case sqlparse.UseEquality:
 		return true, id
 	case sqlparse.UseJoin:
+		if p.Peers.Empty() {
+			return false, id // to something else than a column: a VALUES list
+		}
 		for x := range p.Columns.Union(p.Peers).All() {
 			if !slices.Equal(d.classes[x], d.classes[id]) {
 				return false, id
 			}
 		}
 		return true, id
+	case sqlparse.UseGroup:
+		// Definition texts in a UNION, as psql's \d has them: that two are equal tells no more than
+		// comparing one with a constant does.
+		return d.onlySystem(p.Columns), id
 	}
 	return false, id
+}
+
+// onlySystem reports whether the guarded members of s are columns of system catalogs.
+func (d *decider) onlySystem(s sqlparse.Set) bool {
+	for id := range s.All() {
+		if d.guarded.Has(id) && !slices.Equal(d.classes[id], []string{ClassSystem}) {
+			return false
+		}
+	}
+	return true
 }
 
 // PredicateDecision is a predicate as explain shows it.

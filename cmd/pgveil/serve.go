@@ -110,9 +110,6 @@ func startProxy(ctx context.Context, cfg *config.Config, log *slog.Logger) (*run
 		return nil, errors.Join(err, trail.Close())
 	}
 	ctx, r.stop = context.WithCancel(ctx)
-	for _, a := range r.server.Addrs() {
-		log.Info("listening", "address", a.String())
-	}
 	log.Info("started", "version", versionText(), "config", cfg)
 	go func() {
 		defer close(r.done)
@@ -136,7 +133,7 @@ func openCatalog(cfg *config.Config, database string, log *slog.Logger) (judge.S
 	}
 	return catalog.NewSource(catalog.SourceOptions{
 		Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, pc) },
-		Refresh: cfg.Catalog.Refresh, Log: log.With("database", database),
+		Refresh: cfg.Catalog.Refresh, Log: log,
 	})
 }
 

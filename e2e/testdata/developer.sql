@@ -54,7 +54,7 @@ rows m: SELECT replace(ssn, '-', '') FROM patients ORDER BY patient_id
 rows m: SELECT upper(last_name) FROM patients ORDER BY patient_id
 rows m: SELECT substr(ssn, 1, 5) FROM patients ORDER BY patient_id
 either: SELECT to_char(birth_date, 'DD Mon YYYY') FROM patients ORDER BY patient_id
-rows m: SELECT sha256(ssn::bytea) FROM patients ORDER BY patient_id
+either m: SELECT sha256(ssn::bytea) FROM patients ORDER BY patient_id
 rows m: SELECT CASE sex WHEN 'F' THEN ssn ELSE email END FROM patients ORDER BY patient_id
 rows m: SELECT COALESCE(fax, phone, email) FROM patients ORDER BY patient_id
 rows m: SELECT ARRAY[ssn, email] FROM patients ORDER BY patient_id
@@ -64,7 +64,8 @@ rows m: SELECT to_jsonb(p) FROM patients p ORDER BY patient_id
 rows m: SELECT doc ->> 'resourceType' FROM documents ORDER BY version, patient_id
 rows m: SELECT (p).ssn FROM patients p ORDER BY patient_id
 rows m: SELECT md5(ssn) FROM patients ORDER BY patient_id
-rows m: SELECT format_phone(phone) FROM patients ORDER BY patient_id
+either: SELECT format_phone(phone) FROM patients ORDER BY patient_id
+rows cm: SELECT format_phone('555-0100'), ssn FROM patients ORDER BY patient_id
 refused: SELECT patient_id, CASE WHEN ssn LIKE '9%' THEN 1 ELSE 0 END FROM patients
 refused: SELECT ssn::int FROM patients
 refused: SELECT 1 / age FROM patients

@@ -154,6 +154,9 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 	if d.Verdict == roles.Refuse {
 		return j.refuse(s, q, p, d.Refusal)
 	}
+	if p.Refusal != nil && p.Refusal.Rule == sqlparse.RuleVeilSetting { // for every role
+		return j.refuse(s, q, p, p.Refusal)
+	}
 	if p.Kind == sqlparse.KindVeil {
 		return j.answer(b, role, q, p, s)
 	}
