@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unsafe"
@@ -56,10 +57,12 @@ func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
 	if v, ok := j.verdicts.Get(key); ok && v.Generation == b.generation {
 		return v, true
 	}
+	q = clone(q)
 	plans, ok := j.analyser.Lookup(q.SQL, j.env(b, q))
 	if !ok {
 		return nil, false
 	}
+	key = j.key(role, q)
 	return j.keep(key, j.verdict(b, role, q, plans)), true
 }
 
@@ -112,9 +115,15 @@ func (j *userJudge) keep(k verdictKey, v *session.Verdict) *session.Verdict {
 			return v // answers name the session
 		}
 	}
-	k.sql, k.path, k.params = strings.Clone(k.sql), strings.Clone(k.path), strings.Clone(k.params)
 	j.verdicts.Add(k, v)
 	return v
+}
+
+// clone makes a query outlive the read buffer that it points into.
+func clone(q session.Query) session.Query {
+	q.SQL, q.SearchPath = strings.Clone(q.SQL), strings.Clone(q.SearchPath)
+	q.ParamTypes = slices.Clone(q.ParamTypes)
+	return q
 }
 
 func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
