@@ -29,9 +29,10 @@ type analysis struct {
 	clause   string        // the clause being analysed, as messages name it
 	chosen   Label         // what the predicates met so far depend on; see collect
 	depth    int
-	work     int   // nodes visited, against a limit
-	sets     int   // calls of set-returning functions met so far
-	places   []int // of the output columns, as far as they are known
+	work     int             // nodes visited, against a limit
+	once     map[string]bool // parameters that the statement uses once, as written
+	sets     int             // calls of set-returning functions met so far
+	places   []int           // of the output columns, as far as they are known
 	literal  bool
 }
 
@@ -135,20 +136,16 @@ func (a *analysis) fault(l Label, loc int32) {
 	})
 }
 
+// rows records that how many rows there are depends on a value: a
+// set-returning function over it.
+func (a *analysis) rows(l Label, loc int32) {
+	a.predicate(UseExpression, l, Set{}, "set-returning function", loc)
+}
+
 // effect records a flow of data to somewhere else than the result.
 func (a *analysis) effect(e Effect, loc int32) {
 	e.Position = a.pos(loc)
 	a.plan.Effects = append(a.plan.Effects, e)
-}
-
-// mark and rewind drop what the repeated analysis of a recursive query would
-// record twice.
-type mark struct{ predicates, effects int }
-
-func (a *analysis) mark() mark { return mark{len(a.plan.Predicates), len(a.plan.Effects)} }
-
-func (a *analysis) rewind(m mark) {
-	a.plan.Predicates, a.plan.Effects = a.plan.Predicates[:m.predicates], a.plan.Effects[:m.effects]
 }
 
 // finish drops what was recorded twice.
@@ -164,6 +161,15 @@ func (a *analysis) finish() {
 		}
 	}
 	a.plan.Predicates = kept
+	effects := a.plan.Effects[:0]
+	for i := range a.plan.Effects {
+		key := fmt.Sprint(a.plan.Effects[i])
+		if !seen[key] {
+			seen[key] = true
+			effects = append(effects, a.plan.Effects[i])
+		}
+	}
+	a.plan.Effects = effects
 	a.plan.Literal = a.literal
 }
 

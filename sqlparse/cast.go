@@ -100,12 +100,9 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 		a.fault(v.label, loc)
 		return out
 	}
-	if a.relabels(v.typ, t) && (to.Kind != 'd' || a.domainOver(v.typ, t)) {
+	// A domain may bring a length of its own that cuts the value.
+	if a.relabels(v.typ, t) && to.Kind != 'd' {
 		out.label, out.bounded = v.label, v.bounded
-		if to.Kind == 'd' && to.Checked {
-			a.domainCheck(v, to, loc)
-			out.label = v.label.derive()
-		}
 		return out
 	}
 	out.label = v.label.derive()
@@ -113,32 +110,46 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 		return out
 	}
 	out.label = out.label.union(a.userCast(v, t, loc))
-	if to.Kind == 'd' && to.Checked {
-		a.domainCheck(v, to, loc)
+	if a.checks(t, 0) {
+		a.domainCheck(v, t, loc)
 	}
 	if a.cat.CastFaults(a.cat.Type(v.typ), to) {
 		a.fault(v.label, loc)
 	}
-	if c := a.castRow0(v.typ, t); c == nil && out.label.Opaque == "" && (a.cat.CustomIO(v.typ) || a.cat.CustomIO(t)) {
+	if c := a.castEntry(v.typ, t); c == nil && out.label.Opaque == "" && (a.cat.CustomIO(v.typ) || a.cat.CustomIO(t)) {
 		out.label.Opaque = "text form of type " + a.typeName(v.typ)
 	}
 	return out
 }
 
-// domainOver reports whether a domain's values are those of type from: a domain may
-// bring a length of its own that cuts them, so only the same domain's do.
-func (a *analysis) domainOver(from, domain catalog.OID) bool {
-	return from == domain
-}
-
 // domainCheck records that the domain's CHECK runs on the value.
-func (a *analysis) domainCheck(v value, t *catalog.Type, loc int32) {
+func (a *analysis) domainCheck(v value, t catalog.OID, loc int32) {
 	a.fault(v.full(), loc)
-	a.effect(Effect{Kind: EffectFunction, Target: -1, Value: derived(v), Name: "check of domain " + t.Schema + "." + t.Name}, loc)
+	a.effect(Effect{Kind: EffectFunction, Target: -1, Value: derived(v), Name: "check of domain type " + a.typeName(t)}, loc)
 }
 
-// castRow0 finds the entry of pg_cast for two types or their bases.
-func (a *analysis) castRow0(from, to catalog.OID) *catalog.Cast {
+// checks reports whether making a value of type t runs the CHECK of a domain:
+// of the type itself or of one that it is made of.
+func (a *analysis) checks(t catalog.OID, depth int) bool {
+	b := a.cat.Type(t)
+	if b == nil || depth > 16 {
+		return t != 0
+	}
+	if b.Checked || b.Base != 0 && a.checks(b.Base, depth+1) || b.Elem != 0 && a.checks(b.Elem, depth+1) {
+		return true
+	}
+	if rel := a.typeRelation(t); rel != nil && b.Kind == 'c' {
+		for i := range rel.Columns {
+			if a.checks(rel.Columns[i].Type, depth+1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// castEntry finds the entry of pg_cast for two types or their bases.
+func (a *analysis) castEntry(from, to catalog.OID) *catalog.Cast {
 	for _, f := range []catalog.OID{from, a.base(from)} {
 		for _, t := range []catalog.OID{to, a.base(to)} {
 			if c := a.cat.CastBetween(f, t); c != nil {
@@ -178,7 +189,7 @@ func (a *analysis) userCast(v value, t catalog.OID, loc int32) Label {
 		}
 		return l
 	}
-	try(a.castRow0(v.typ, t))
+	try(a.castEntry(v.typ, t))
 	if fe, te := a.elem(v.typ), a.elem(t); fe != 0 && te != 0 && fe != te {
 		e := v
 		e.typ = fe
@@ -213,8 +224,8 @@ func (a *analysis) castRow(out *value, v value, to *catalog.Type, kind castKind,
 		l = l.union(c.full())
 	}
 	out.label = out.label.union(l.derive())
-	if to.Kind == 'd' && to.Checked {
-		a.domainCheck(v, to, loc)
+	if to.Kind == 'd' && a.checks(to.OID, 0) {
+		a.domainCheck(v, to.OID, loc)
 	}
 	return true
 }

@@ -142,7 +142,6 @@ func (a *analysis) recursiveCTE(c *cte, s *pg.SelectStmt) {
 		c.cols[i].witness = Witness{Known: true}
 	}
 	for {
-		mark := a.mark()
 		second := a.selectStmt(s.Rarg, sc)
 		merged := a.setColumns([]*query{{cols: c.cols[:len(first.cols)]}, second}, -1)
 		if !s.All {
@@ -164,9 +163,8 @@ func (a *analysis) recursiveCTE(c *cte, s *pg.SelectStmt) {
 			a.searchCycleLabels(c, len(first.cols))
 		}
 		if !grown {
-			break
+			break // what the rounds recorded twice is dropped in the end
 		}
-		a.rewind(mark)
 	}
 }
 

@@ -130,13 +130,17 @@ func isDigits(s string) bool {
 
 func (a *analysis) param(p *pg.ParamRef) value {
 	if a.view == "" && p.Number >= 1 && int(p.Number) <= len(a.env.ParamTypes) && a.env.ParamTypes[p.Number-1] != 0 {
-		t := catalog.OID(a.env.ParamTypes[p.Number-1])
-		if t == oidUnknown {
-			return value{param: true, witness: Witness{Known: true}}
+		if t := catalog.OID(a.env.ParamTypes[p.Number-1]); t != oidUnknown {
+			return literal(t)
 		}
-		return literal(t)
 	}
-	return value{param: true, witness: Witness{Known: true}}
+	// An undeclared parameter is an untyped literal where it is first used, and has the type
+	// that it got there afterwards.
+	v := value{param: true, witness: Witness{Known: true}}
+	if a.once["$"+strconv.Itoa(int(p.Number))] {
+		v.typ = oidUnknown
+	}
+	return v
 }
 
 // columnRef resolves a name: a column, a whole row, a column of a row, or a
@@ -241,11 +245,13 @@ func (a *analysis) arrayExpr(r *pg.A_ArrayExpr, sc *scope) value {
 			break
 		}
 	}
-	t := a.arrayOf(v.typ)
+	out := expression(l, a.arrayOf(v.typ))
 	if a.elem(v.typ) != 0 {
-		t = v.typ
+		out.typ = v.typ
+	} else {
+		out.fixed = v.typ != 0
 	}
-	return expression(l, t)
+	return out
 }
 
 // indirection analyses the first n steps of fields, subscripts and slices.

@@ -154,9 +154,9 @@ func (a *analysis) sublink(s *pg.SubLink, sc *scope) value {
 		v.chosen = chosen
 		return v
 	case pg.SubLinkType_ANY_SUBLINK, pg.SubLinkType_ALL_SUBLINK:
-		test := a.expr(s.Testexpr, sc)
+		test := a.side(s.Testexpr, sc)
 		q, chosen := a.sublinkQuery(s.Subselect, sc)
-		v := a.operator(sublinkOperator(s), []value{test, rowOf(q)}, s.Location)
+		v := a.rowOperation(sublinkOperator(s), test, rowColumns(q), s.Location)
 		v.label = derived(v).tells()
 		v.typ = oidBool
 		v.chosen = chosen
@@ -171,19 +171,6 @@ func sublinkOperator(s *pg.SubLink) []string {
 		return []string{"="} // IN (SELECT …)
 	}
 	return names(s.OperName)
-}
-
-// rowOf is the row of a subquery as one side of a comparison.
-func rowOf(q *query) value {
-	if len(q.cols) == 1 {
-		return q.cols[0].value
-	}
-	v := value{typ: oidRecord, fields: q.cols, witness: Witness{Known: true}}
-	for i := range q.cols {
-		v.label = v.label.union(q.cols[i].full())
-	}
-	v.label = v.label.derive()
-	return v
 }
 
 // sublinkQuery analyses the query and gathers what decides its rows.

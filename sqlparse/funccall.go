@@ -48,7 +48,7 @@ func (a *analysis) funcCall(f *pg.FuncCall, sc *scope) value {
 	}
 	if f.AggDistinct {
 		for i := range c.args {
-			a.predicate(UseGroup, c.args[i].full(), Set{}, "DISTINCT of an aggregate", f.Location)
+			a.group(c.args[i], "DISTINCT of an aggregate", f.Location)
 		}
 	}
 	if f.Over != nil {
@@ -132,7 +132,7 @@ func (a *analysis) windowDef(d *pg.WindowDef, sc *scope) Label {
 	}
 	for _, n := range d.PartitionClause {
 		v := a.expr(n, sc)
-		a.predicate(UseGroup, v.full(), Set{}, "PARTITION BY", location(n))
+		a.group(v, "PARTITION BY", location(n))
 		l = l.union(v.full().derive())
 	}
 	for _, n := range d.OrderClause {

@@ -3,6 +3,7 @@ package sqlparse
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"pgveil/catalog"
 )
@@ -309,7 +310,7 @@ func (a *analysis) call(c *call) value {
 	first := true
 	merge := func(v value) {
 		if first {
-			out.label, out.typ, out.fields, out.grows = v.label, v.typ, v.fields, v.grows
+			out.label, out.typ, out.fields, out.grows, out.out = v.label, v.typ, v.fields, v.grows, v.out
 			first = false
 			return
 		}
@@ -317,6 +318,9 @@ func (a *analysis) call(c *call) value {
 		out.grows = out.grows || v.grows
 		if out.typ != v.typ {
 			out.typ, out.fields = 0, nil
+		}
+		if out.out != v.out {
+			out.out = ""
 		}
 	}
 	for _, cand := range cands {
@@ -374,12 +378,36 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 	for i := range args {
 		passed[i] = a.pass(args[i], c.params[i], loc)
 	}
+	out.label, out.grows = a.run(c.fn, passed, c.index, loc)
 	if c.fn.Set {
 		a.sets++
+		if len(args) != 1 || !args[0].fixed {
+			a.rows(derived(passed...), loc)
+		}
 	}
-	out.label, out.grows = a.run(c.fn, passed, c.index, loc)
+	if strings.Contains(c.fn.Name, "populate_record") && !out.label.empty() && a.checks(out.typ, 0) {
+		a.domainCheck(out, out.typ, loc)
+	}
 	out.fields = a.resultColumns(c.fn, out)
+	out.out = outName(c.fn)
 	return out
+}
+
+// outName is the name of the only OUT parameter: the column's name in FROM.
+func outName(f *catalog.Function) string {
+	name, n := "", 0
+	for i := range f.ArgModes {
+		if m := f.ArgModes[i]; m == 'o' || m == 'b' || m == 't' {
+			n++
+			if i < len(f.ArgNames) {
+				name = f.ArgNames[i]
+			}
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return name
 }
 
 // pass gives an argument the type of its parameter.
@@ -415,6 +443,11 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		}
 	}
 	grows = grows || b.Grows
+	if f.Schema == systemSchema && f.OID < firstUserOID && makesJSON(f.Name) {
+		for i := range args {
+			l = l.union(a.jsonCasts(args[i], loc))
+		}
+	}
 	what := "function " + a.signature(f)
 	switch b.Flow {
 	case catalog.FlowNone:
@@ -426,7 +459,10 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		if !b.KeepsNull {
 			l = l.tells()
 		}
-		if b.Exact && len(args) > 0 && index[0] == 0 {
+		if a.rendersExpression(f, args) {
+			return args[0].full(), grows
+		}
+		if b.Exact && len(args) > 0 && index[0] == 0 && l.Opaque == "" {
 			l = args[0].full().union(derived(args[1:]...))
 		}
 	case catalog.FlowSource:
@@ -439,6 +475,26 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		a.effect(Effect{Kind: EffectRunner, Target: -1, Value: derived(args...), Name: f.Name}, loc)
 	}
 	return l, grows
+}
+
+// rendersExpression reports whether the call is pg_get_expr(tree, relation):
+// the text of an expression is the expression, and the relation only names its columns.
+func (a *analysis) rendersExpression(f *catalog.Function, args []value) bool {
+	if f.Name != "pg_get_expr" || f.Schema != systemSchema || f.OID >= firstUserOID || len(args) == 0 || args[0].label.Opaque != "" {
+		return false
+	}
+	for _, v := range args[1:] {
+		l := v.full()
+		if l.Opaque != "" {
+			return false
+		}
+		for id := range l.columns().All() {
+			if a.plan.Sources[id].Schema != systemSchema {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // behaviour is what is known of a function in a call with these arguments.

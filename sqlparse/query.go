@@ -163,8 +163,29 @@ func (a *analysis) setColumns(queries []*query, loc int32) []column {
 // groupBy records that rows are told apart by these columns.
 func (a *analysis) groupBy(cols []column, loc int32) {
 	for i := range cols {
-		a.predicate(UseGroup, cols[i].full(), Set{}, a.clause, loc)
+		a.group(cols[i].value, a.clause, loc)
 	}
+}
+
+// group records that rows are told apart by a value.
+func (a *analysis) group(v value, clause string, loc int32) {
+	use := UseGroup
+	if !v.plain() || !v.chosen.empty() {
+		use = UseExpression
+	}
+	a.predicate(use, v.full(), Set{}, clause, loc)
+}
+
+// truth records the uses of columns in a test whose result orders or groups
+// rows: no more than in a condition. It reports whether n is such a test.
+func (a *analysis) truth(n *pg.Node, sc *scope) bool {
+	if e := n.GetAExpr(); e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP || e.Lexpr == nil || e.Rexpr == nil || len(e.Name) == 0 {
+		return false
+	} else if op := stringOf(e.Name[len(e.Name)-1]); op != "=" && op != "<>" {
+		return false
+	}
+	a.qual(n, sc)
+	return true
 }
 
 // sortAndLimit analyses ORDER BY, LIMIT and OFFSET.
@@ -188,6 +209,9 @@ func (a *analysis) sortClause(list []*pg.Node, sc *scope, cols []column) {
 		by := n.GetSortBy()
 		if by == nil {
 			a.unsupportedNode(n)
+		}
+		if len(by.UseOp) == 0 && a.truth(by.Node, sc) {
+			continue
 		}
 		v := a.outputOrExpr(by.Node, sc, cols, true)
 		if len(by.UseOp) > 0 {
@@ -272,8 +296,10 @@ func (a *analysis) groupItem(n *pg.Node, sc *scope, cols []column) {
 		}
 		return
 	}
-	v := a.outputOrExpr(n, sc, cols, false)
-	a.predicate(UseGroup, v.full(), Set{}, a.clause, location(n))
+	if a.truth(n, sc) {
+		return
+	}
+	a.group(a.outputOrExpr(n, sc, cols, false), a.clause, location(n))
 }
 
 // distinct analyses DISTINCT and DISTINCT ON.
@@ -287,8 +313,7 @@ func (a *analysis) distinct(s *pg.SelectStmt, sc *scope, cols []column) {
 	}
 	a.within("DISTINCT ON", func() {
 		for _, n := range s.DistinctClause {
-			v := a.outputOrExpr(n, sc, cols, true)
-			a.predicate(UseGroup, v.full(), Set{}, a.clause, location(n))
+			a.group(a.outputOrExpr(n, sc, cols, true), a.clause, location(n))
 		}
 	})
 }

@@ -78,7 +78,11 @@ func (a *analysis) functionColumns(it *item, n *pg.Node, defs []*pg.Node, sc *sc
 			if def == nil {
 				a.unsupportedNode(d)
 			}
-			cols = append(cols, column{name: def.Colname, loaded: true, value: expression(l.tells(), a.typeOf(def.TypeName).oid)})
+			c := column{name: def.Colname, loaded: true, value: expression(l.tells(), a.typeOf(def.TypeName).oid)}
+			if !l.empty() && a.checks(c.typ, 0) {
+				a.domainCheck(c.value, c.typ, location(n))
+			}
+			cols = append(cols, c)
 		}
 		return cols
 	}
@@ -104,8 +108,12 @@ func (a *analysis) functionColumns(it *item, n *pg.Node, defs []*pg.Node, sc *sc
 		// The candidates differ in what they return: it may be a row.
 		a.ambiguousRow(n)
 	}
-	it.scalar, it.plainName = true, true
-	return []column{{name: outputName(n), loaded: true, value: value{label: v.full(), typ: v.typ, witness: Witness{Known: true}}}}
+	it.scalar, it.plainName = true, v.out == ""
+	name := v.out
+	if name == "" {
+		name = outputName(n)
+	}
+	return []column{{name: name, loaded: true, value: value{label: v.full(), typ: v.typ, witness: Witness{Known: true}}}}
 }
 
 // ambiguousRow refuses a function in FROM of which it is not known whether it
@@ -150,8 +158,13 @@ func (a *analysis) xmlTable(r *pg.RangeTableFunc, sc *scope) *item {
 			}
 		}
 		all = all.union(l)
-		it.cols = append(it.cols, column{name: c.Colname, loaded: true, value: expression(l.tells(), a.typeOf(c.TypeName).oid)})
+		col := column{name: c.Colname, loaded: true, value: expression(l.tells(), a.typeOf(c.TypeName).oid)}
+		if !l.empty() && a.checks(col.typ, 0) {
+			a.domainCheck(col.value, col.typ, r.Location)
+		}
+		it.cols = append(it.cols, col)
 	}
+	a.rows(common, r.Location)
 	// Paths, documents and conversions can fail.
 	a.fault(common.union(all), r.Location)
 	a.rename(it, r.Alias, r.Location)
@@ -177,6 +190,7 @@ func (a *analysis) jsonTable(r *pg.JsonTable, sc *scope) *item {
 	if fails {
 		a.fault(l, r.Location)
 	}
+	a.rows(l, r.Location)
 	a.rename(it, r.Alias, r.Location)
 	return it
 }
@@ -199,6 +213,9 @@ func (a *analysis) jsonColumns(it *item, list []*pg.Node, l *Label, fails *bool,
 			col.label = l.tells()
 			onEmpty, onError := a.jsonFails(c.OnEmpty, sc, l), a.jsonFails(c.OnError, sc, l)
 			*fails = *fails || onEmpty || onError || a.userType(col.typ)
+			if !l.empty() && a.checks(col.typ, 0) {
+				a.domainCheck(col.value, col.typ, -1)
+			}
 		}
 		it.cols = append(it.cols, col)
 	}

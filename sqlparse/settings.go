@@ -162,7 +162,11 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		effect := NamesKept
 		for _, e := range a.plan.Effects {
 			switch e.Kind {
-			case EffectSink, EffectFunction, EffectRunner: // set_config, or what may call it
+			case EffectSink:
+				if e.Name == "set_config" {
+					effect = NamesSearchPath
+				}
+			case EffectFunction, EffectRunner: // may call it
 				effect = NamesSearchPath
 			}
 		}

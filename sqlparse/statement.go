@@ -37,6 +37,23 @@ func tokensWithin(tokens []token, start, end int) []token {
 	return tokens[i:max(i, k)]
 }
 
+// usedOnce finds the parameters that occur once.
+func usedOnce(sql string, tokens []token) map[string]bool {
+	var once map[string]bool
+	for _, t := range tokens {
+		if t.kind != tokParam {
+			continue
+		}
+		if once == nil {
+			once = map[string]bool{}
+		}
+		name := sql[t.start:t.end]
+		_, seen := once[name]
+		once[name] = !seen
+	}
+	return once
+}
+
 // batch follows what the statements of one query string do to the names of
 // the later ones.
 type batch struct {
@@ -51,7 +68,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	plan.Normalized, plan.Fingerprint = normalize(sql, tokens, set)
 	a := &analysis{
 		Analyser: z, env: env, cat: env.Catalog, path: b.path, plan: plan, sources: map[sourceKey]SourceID{},
-		offset: start, trusted: z.trustedDigest(env.Trusted),
+		offset: start, trusted: z.trustedDigest(env.Trusted), once: usedOnce(sql, tokens),
 	}
 	a.describe(n, tokens)
 	plan.Refusal = a.guarded(func() { a.dispatch(n, sql, tokens, b) })

@@ -17,6 +17,8 @@ type value struct {
 	text    *string  // the text of a literal of the statement
 	grows   bool     // may be much longer than what it was made from; see catalog.Behaviour
 	bounded bool     // a numeric with a declared precision
+	out     string   // the name of the only OUT parameter of the function that gave it
+	fixed   bool     // an array of as many elements as the statement writes
 }
 
 // column is a named value: a column of a FROM item or of a query's result.

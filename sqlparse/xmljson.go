@@ -1,6 +1,8 @@
 package sqlparse
 
 import (
+	"strings"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"pgveil/catalog"
@@ -130,11 +132,62 @@ func (a *analysis) jsonOf(v value) Label {
 	if l.empty() {
 		return l
 	}
-	l = l.union(a.userCast(v, oidJSON, -1))
+	l = l.union(a.jsonCasts(v, -1))
 	if a.userType(v.typ) {
 		a.customText(&l, v)
 	}
 	return l
+}
+
+// makesJSON reports whether a built-in function turns values of any type into
+// JSON.
+func makesJSON(name string) bool {
+	return strings.HasPrefix(name, "to_json") || strings.HasPrefix(name, "json") || name == "row_to_json" || name == "array_to_json"
+}
+
+// jsonCasts runs the casts to json or jsonb that users have made for types
+// that may be within the value: JSON is made by them (PostgreSQL docs,
+// section 9.16.1, to_json).
+func (a *analysis) jsonCasts(v value, loc int32) Label {
+	var l Label
+	for _, to := range []catalog.OID{oidJSON, oidJSONB} {
+		for _, c := range a.cat.CastsTo(to) {
+			f := a.cat.FunctionByOID(c.Function)
+			if c.Function < firstUserOID || v.typ == oidUnknown || v.param || !a.mayHold(v.typ, c.Source, 0) {
+				continue
+			}
+			if f == nil {
+				a.opaqueUse(&l, "cast function", v)
+				continue
+			}
+			l = l.union(a.invoke(f, []value{{label: v.full().derive(), typ: c.Source}}, loc))
+		}
+	}
+	return l
+}
+
+// mayHold reports whether a value of type t may hold one of type part.
+func (a *analysis) mayHold(t, part catalog.OID, depth int) bool {
+	if t == part || t == 0 || t == oidRecord || t == oidRecordArray || polymorphic(t) || depth > 16 {
+		return true
+	}
+	b := a.cat.Type(t)
+	if b == nil {
+		return true
+	}
+	for _, inner := range []catalog.OID{b.Base, b.Elem, b.Subtype} {
+		if inner != 0 && a.mayHold(inner, part, depth+1) {
+			return true
+		}
+	}
+	if rel := a.typeRelation(t); rel != nil && b.Kind == 'c' {
+		for i := range rel.Columns {
+			if a.mayHold(rel.Columns[i].Type, part, depth+1) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (a *analysis) jsonNode(n *pg.Node, sc *scope) value {
@@ -205,6 +258,9 @@ func (a *analysis) jsonQuery(f *pg.JsonFuncExpr, sc *scope) value {
 	}
 	if f.Output != nil && f.Output.TypeName != nil {
 		t = a.typeOf(f.Output.TypeName).oid
+	}
+	if !l.empty() && a.checks(t, 0) {
+		a.domainCheck(expression(l, t), t, f.Location)
 	}
 	// A document that is no jsonb is converted first, and that can fail.
 	if onEmpty || onError || a.base(doc.typ) != oidJSONB || a.userType(t) {
