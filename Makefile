@@ -23,9 +23,10 @@ help:
 	@echo "make test    all tests; those end to end start their own PostgreSQL"
 	@echo "make check   gofmt, go vet, staticcheck, and the tests without a server under the race detector"
 	@echo "make fuzz    every fuzz target for FUZZTIME=$(FUZZTIME); PKG=./wire for one package"
-	@echo "make bench   all benchmarks; BENCH=regexp COUNT=10 PKG=./masking narrow it down"
+	@echo "make bench   all benchmarks, then whole systems compared (bench/README.md; ARGS=-h lists its flags);"
+	@echo "             BENCH=regexp COUNT=10 PKG=./masking narrow it down"
 	@echo
-	@echo "demo and test need PostgreSQL's server, 14 or newer: from PGVEIL_PG_BIN, PATH or"
+	@echo "demo, test and bench need PostgreSQL's server, 14 or newer: from PGVEIL_PG_BIN, PATH or"
 	@echo "/usr/lib/postgresql; they install it with apt when there is none."
 
 # The parser of PostgreSQL is C: it is compiled once, which takes a few minutes.
@@ -62,6 +63,6 @@ fuzz: compiler
 		done; \
 	done
 
-bench: compiler
+bench: postgres
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
-	@if [ -x bench/run ]; then bench/run; fi
+	@if [ '$(PKG)' = ./... ]; then $(GO) run ./bench $(ARGS); fi

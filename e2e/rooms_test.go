@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"proxy":    {"wire", "catalog", "sqlparse", "masking", "roles", "audit", "config"},
 	"cmd":      {"wire", "catalog", "sqlparse", "masking", "roles", "audit", "config", "proxy"},
 	"e2e":      {"cmd", "wire"},
+	"bench":    {"cmd", "wire", "proxy"},
 }
 
 // libraries says which modules from elsewhere a room may import, directly; rooms not listed may import what go.mod lists.
