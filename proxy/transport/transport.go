@@ -278,6 +278,12 @@ func (c *carrier) do(f func()) {
 	defer c.recovered()
 	c.locked(f)
 	c.flush()
+	c.mu.Lock()
+	over := c.over()
+	c.mu.Unlock()
+	if over {
+		c.end() // both loops may be reading, and would not see it
+	}
 }
 
 func (c *carrier) locked(f func()) {
