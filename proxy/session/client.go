@@ -154,6 +154,7 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 		if !s.copyIn { // the server ignores it there
 			s.push(kSync)
 			s.unsynced, s.skipping = false, false
+			s.group++
 		}
 	case wire.Flush:
 		s.toServer.pass(m, stable)
@@ -337,7 +338,8 @@ func (s *Session) clearBind(prefix []byte) {
 
 func (s *Session) bindPortal(e *entry, name []byte, p *portal) {
 	prev := s.portals[string(key(name))]
-	e.portal, e.undo, e.prevPortal = p, true, prev
+	e.portal, e.undo, e.prevPortal = p, 'P', prev
+	p.group = s.group
 	if len(name) > 0 {
 		e.name = string(key(name))
 	}

@@ -36,7 +36,7 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		s.refuseExtended(string(msg.Name), msg.SQL, refusal, info)
 		return true, nil
 	}
-	p := &prepared{verdict: v, path: s.path.now}
+	p := &prepared{verdict: v, path: s.path.now, group: s.group}
 	if v != nil && len(v.Statements) > 0 {
 		p.stmt = v.Statements[0]
 	}
@@ -48,7 +48,7 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 	if len(msg.Name) > 0 {
 		e.name = string(key(msg.Name))
 	}
-	e.stmt, e.undo, e.prevStmt = p, true, s.stmts[e.name]
+	e.stmt, e.undo, e.prevStmt = p, 'S', s.stmts[e.name]
 	if e.prevStmt == nil && len(s.stmts) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
 		s.fatal(wire.TooMany("prepared statements", s.cfg.MaxStatements))
 		return true, nil
@@ -75,6 +75,9 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	}
 	st := s.stmts[string(key(msg.Statement))]
 	if st != nil {
+		if !s.certain(st.confirmed, st.group) {
+			return false, nil
+		}
 		refusal, info, ready := s.renew(st)
 		if !ready {
 			return false, nil
@@ -102,6 +105,24 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	s.toServer.pass(m, stable)
 	s.unsynced = true
 	return true, nil
+}
+
+// certain reports whether a message may build on a statement or portal: it may when the
+// server has it, and when both are of one group, which an error skips as a whole. Otherwise an
+// error could yet show that the server has another one of that name, and the message has to wait.
+func (s *Session) certain(confirmed bool, group uint64) bool {
+	if s.q.len() == 0 {
+		s.settle = false
+		return true
+	}
+	if confirmed || group == s.group {
+		return true
+	}
+	s.settle = true
+	if s.unsynced {
+		s.send(wire.AppendEmpty(s.toServer.bytes(), wire.Flush))
+	}
+	return false
 }
 
 // renew sees to it that a prepared statement's verdict is one of the present: of
@@ -187,6 +208,9 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 				"Bind a statement to it in the same transaction.", 0), nil)
 			return true, nil
 		}
+		if !s.certain(p.bound, p.group) {
+			return false, nil
+		}
 		refusal, info, ready := s.renewPortal(p)
 		if !ready {
 			return false, nil
@@ -255,13 +279,12 @@ func (s *Session) clientClose(m, body []byte, stable bool) error {
 		return err
 	}
 	e := s.push(kClose)
+	e.undo, e.name = object, string(key(name))
 	if object == 'S' {
-		if st := s.stmts[string(key(name))]; st != nil {
-			e.undo, e.name, e.prevStmt = true, string(key(name)), st
-			s.setStatement(e.name, nil)
-		}
-	} else if p := s.portals[string(key(name))]; p != nil {
-		e.undo, e.name, e.prevPortal = true, string(key(name)), p
+		e.prevStmt = s.stmts[e.name]
+		s.setStatement(e.name, nil)
+	} else {
+		e.prevPortal = s.portals[e.name]
 		s.setPortal(e.name, nil)
 	}
 	s.toServer.pass(m, stable)

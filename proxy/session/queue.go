@@ -39,7 +39,7 @@ type entry struct {
 	portal *portal
 
 	// What the maps held before, for undo.
-	undo       bool
+	undo       byte // 'S', 'P': it changed the statement or the portal called name
 	name       string
 	prevStmt   *prepared
 	prevPortal *portal
@@ -53,6 +53,9 @@ type prepared struct {
 	stmt    *Statement // nil: an empty statement, or not decided
 	path    string     // the search path that it was decided under
 
+	group     uint64 // of the Parse
+	confirmed bool   // by the server
+
 	describing bool   // its description is known or asked for
 	desc       []byte // body of its RowDescription
 }
@@ -65,6 +68,7 @@ type portal struct {
 	also    *Statement // a later decision on the same portal, which has to agree
 	formats []byte     // result formats as in Bind
 	words   []byte     // the client's text parameters, capped, each followed by NUL
+	group   uint64     // of the Bind
 	bound   bool       // the server has confirmed it
 	dead    bool       // its transaction has ended
 
@@ -165,34 +169,57 @@ func (s *Session) skipToSync() {
 	}
 	s.skipping = end == len(q.e)
 	for i := end - 1; i >= q.first; i-- {
-		s.revert(&q.e[i])
+		s.revert(&q.e[i], q.e[end:])
 	}
 	for n := end - q.first; n > 0; n-- {
 		s.q.pop()
 	}
 }
 
-// revert undoes what an entry did to the maps: it was not carried out.
-func (s *Session) revert(e *entry) {
+// revert undoes what an entry did: it was not carried out. Later is what was asked of the
+// server behind the Sync, before the error came: it stays, on the ground of what was before.
+func (s *Session) revert(e *entry, later []entry) {
 	if e.last {
 		s.probing = probe{} // an error before its end, which the client hears of; a Sync of its own is not skipped
 	}
 	if e.kind == kDescribeStatement && e.stmt != nil && e.stmt.desc == nil {
 		e.stmt.describing = false
 	}
-	if !e.undo {
+	if e.undo == 0 {
 		return
 	}
-	switch {
-	case e.kind == kParse || e.kind == kClose && e.prevStmt != nil:
-		s.setStatement(e.name, e.prevStmt)
-	case e.kind == kBind || e.kind == kClose && e.prevPortal != nil:
-		if e.prevPortal != nil && e.prevPortal.dead {
-			s.setPortal(e.name, nil)
+	switch e.kind {
+	case kBind:
+		e.portal.disown()
+	case kParse:
+		// The server's statement of this name is another one, or none.
+		for i := range later {
+			if l := &later[i]; l.kind == kBind && l.stmt == e.stmt {
+				l.portal.disown()
+			}
+		}
+	}
+	prevPortal := e.prevPortal
+	if prevPortal != nil && prevPortal.dead {
+		prevPortal = nil
+	}
+	for i := range later {
+		if l := &later[i]; l.undo == e.undo && l.name == e.name {
+			l.prevStmt, l.prevPortal = e.prevStmt, prevPortal
 			return
 		}
-		s.setPortal(e.name, e.prevPortal)
 	}
+	if e.undo == 'S' {
+		s.setStatement(e.name, e.prevStmt)
+	} else {
+		s.setPortal(e.name, prevPortal)
+	}
+}
+
+// disown makes a portal one of which nothing is known: none of its rows may pass.
+func (p *portal) disown() {
+	p.stmt, p.verdict, p.s, p.also = nil, nil, nil, nil
+	p.desc, p.described, p.rows = p.desc[:0], false, rowProgram{}
 }
 
 func (s *Session) setStatement(name string, p *prepared) {

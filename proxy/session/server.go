@@ -120,6 +120,9 @@ func (s *Session) serverMessage(typ byte, m []byte, stable bool) {
 	case wire.EmptyQueryResponse, wire.PortalSuspended:
 		s.endOfRows(typ, m, stable)
 	case wire.ParseComplete:
+		if h := s.head(); h != nil && h.kind == kParse && h.stmt != nil {
+			h.stmt.confirmed = true
+		}
 		s.confirm(typ, m, stable, kParse)
 	case wire.BindComplete:
 		if h := s.head(); h != nil && h.kind == kBind && h.portal != nil {

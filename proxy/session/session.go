@@ -95,6 +95,7 @@ type Session struct {
 	unsynced bool        // extended messages were forwarded since the last Sync
 	copyIn   bool        // the client is sending COPY data
 	settle   bool        // the client waits until every reply is in
+	group    uint64      // counts the client's Syncs: an error is of one group's messages
 	muted    *wire.Error // a result was refused on the way: nothing passes until ReadyForQuery
 	mutedBy  kind        // kQuery: its own, otherwise that of a Sync
 	status   byte        // transaction status of the last ReadyForQuery
