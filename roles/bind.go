@@ -178,6 +178,9 @@ func (b *Bound) Classes(s sqlparse.Source) []string {
 		if clear, known := catalog.SystemColumn(s.Schema, s.Table, s.Name); known && clear {
 			return nil
 		}
+		if catalog.Definition(s.Schema, s.Table, s.Name) {
+			return []string{ClassDefinition}
+		}
 		return []string{ClassSystem}
 	}
 	if s.Column < 0 {

@@ -32,7 +32,11 @@ const ClassClear = "clear"
 // Classes that pgveil itself gives to columns.
 const (
 	ClassUnlisted = "unlisted" // a column in no rule under "unlisted: mask" or "deny"
-	ClassSystem   = "system"   // a system catalog column that carries data, secrets or expression texts
+	ClassSystem   = "system"   // a system catalog column or function that carries data or secrets
+
+	// ClassDefinition is that of the texts of definitions: masked, for they can carry literals, but tools
+	// may search and sort by them.
+	ClassDefinition = "definition"
 )
 
 // Member says who is in a role.
@@ -78,7 +82,7 @@ func (r *Role) Mask(class string) (masking.Spec, string) {
 	if class == ClassClear {
 		return masking.Spec{Method: masking.Clear}, class
 	}
-	if class != ClassSystem {
+	if class != ClassSystem && class != ClassDefinition {
 		for key := class; ; {
 			if m, ok := r.Masks[key]; ok {
 				return m, key

@@ -196,7 +196,7 @@ func (d *decider) allowed(p *sqlparse.Predicate) (ok bool, id sqlparse.SourceID)
 	if p.Opaque != "" {
 		return false, -1
 	}
-	id, bad := d.first(p.Columns.Union(p.Peers))
+	id, bad := d.firstData(p.Columns.Union(p.Peers))
 	if !bad {
 		return true, 0
 	}
@@ -216,22 +216,18 @@ func (d *decider) allowed(p *sqlparse.Predicate) (ok bool, id sqlparse.SourceID)
 			}
 		}
 		return true, id
-	case sqlparse.UseGroup:
-		// Definition texts in a UNION, as psql's \d has them: that two are equal tells no more than
-		// comparing one with a constant does.
-		return d.onlySystem(p.Columns), id
 	}
 	return false, id
 }
 
-// onlySystem reports whether the guarded members of s are columns of system catalogs.
-func (d *decider) onlySystem(s sqlparse.Set) bool {
+// firstData returns the guarded members of s, and the first of them, that are more than texts of definitions.
+func (d *decider) firstData(s sqlparse.Set) (sqlparse.SourceID, bool) {
 	for id := range s.All() {
-		if d.guarded.Has(id) && !slices.Equal(d.classes[id], []string{ClassSystem}) {
-			return false
+		if d.guarded.Has(id) && !slices.Equal(d.classes[id], []string{ClassDefinition}) {
+			return id, true
 		}
 	}
-	return true
+	return 0, false
 }
 
 // PredicateDecision is a predicate as explain shows it.
