@@ -3,9 +3,11 @@ package sqlparse
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"pgveil/catalog"
@@ -210,6 +212,60 @@ func TestLimits(t *testing.T) {
 	if r := RefusalOf(&SyntaxError{Message: "x", Position: 3}); r.SQLState != "42601" || r.Position != 3 {
 		t.Errorf("refusal of a syntax error: %+v", r)
 	}
+}
+
+// TestLargeStatements analyses statements of about 100 kB that are flat, and
+// refuses those that would need memory out of proportion.
+func TestLargeStatements(t *testing.T) {
+	r := strings.Repeat
+	joins := func(n int, join string) string {
+		var b strings.Builder
+		for i := 1; i < n; i++ {
+			fmt.Fprintf(&b, join, i, i, i-1)
+		}
+		return b.String()
+	}
+	z := New(Options{})
+	for _, c := range []struct{ name, sql, rule string }{
+		{"in", "SELECT id FROM person WHERE id IN (" + r("12345,", 15000) + "1)", ""},
+		{"or", "SELECT id FROM person WHERE " + r("ssn = 'abc' OR ", 7000) + "false", ""},
+		{"values", "INSERT INTO pub (k, v, n) VALUES " + r("('abc', 'def', 1),", 6000) + "('a', 'b', 1)", ""},
+		{"case", "SELECT CASE " + r("WHEN ssn = 'abc' THEN 1 ", 4000) + "END FROM person", ""},
+		{"union", r("SELECT ssn FROM person UNION ALL ", 399) + "SELECT 'x'", ""},
+		{"joins", "SELECT 1 FROM person p0 " + joins(300, "JOIN person p%d ON p%d.id = p%d.id "), ""},
+		{"using", "SELECT id FROM person p0 " + joins(100, "JOIN person p%d USING (id) /* %d %d */ "), ""},
+		{"too many using", "SELECT id FROM person p0 " + joins(390, "JOIN person p%d USING (id) /* %d %d */ "), RuleComplexity},
+		{"whole rows", "SELECT 1 FROM person p WHERE " + r("p = p OR ", 10000) + "(" + r("p = p OR ", 100000) + "true)", RuleComplexity},
+		{"columns", "SELECT " + r("ssn,", 2000) + "1 FROM person", RuleComplexity},
+	} {
+		p := analyse(t, z, c.sql, testEnv(t))
+		rule := ""
+		if p.Refusal != nil {
+			rule = p.Refusal.Rule
+		}
+		if rule != c.rule {
+			t.Errorf("%s: %q, not %q", c.name, rule, c.rule)
+		}
+	}
+}
+
+// TestConcurrentUse runs one analyser from several goroutines, for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	z := New(Options{CacheEntries: 4})
+	env := testEnv(t)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 50 {
+				sql := fmt.Sprintf("SELECT name, loud FROM names WHERE id = %d AND ssn%d = 'x'", i, (g+i)%7)
+				if _, err := z.Analyse(sql, env); err != nil {
+					t.Error(err)
+				}
+				z.Lookup(sql, env)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestSyntaxErrorPosition(t *testing.T) {

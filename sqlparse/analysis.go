@@ -21,19 +21,22 @@ type analysis struct {
 	sources map[sourceKey]SourceID
 	root    *pg.SelectStmt // the statement, when it is a SELECT
 
-	offset   int           // of the statement in the query string
-	view     string        // the view whose definition is being analysed
-	views    []catalog.OID // whose definitions are being analysed, outermost first
-	imported []catalog.OID // views whose predicates and effects are in the plan
-	trusted  uint64        // a digest of env.Trusted
-	clause   string        // the clause being analysed, as messages name it
-	chosen   Label         // what the predicates met so far depend on; see collect
-	depth    int
-	work     int             // nodes visited, against a limit
-	once     map[string]bool // parameters that the statement uses once, as written
-	sets     int             // calls of set-returning functions met so far
-	places   []int           // of the output columns, as far as they are known
-	literal  bool
+	offset     int           // of the statement in the query string
+	view       string        // the view whose definition is being analysed
+	views      []catalog.OID // whose definitions are being analysed, outermost first
+	imported   []catalog.OID // views whose predicates and effects are in the plan
+	trusted    uint64        // a digest of env.Trusted
+	clause     string        // the clause being analysed, as messages name it
+	chosen     Label         // what the predicates met so far depend on; see collect
+	depth      int
+	work       int                               // nodes visited, against a limit
+	once       map[string]bool                   // parameters that the statement uses once, as written
+	joined     int                               // columns of joins put together, against a limit
+	operators  map[operatorKey][]candidate       // resolved so far
+	behaviours map[catalog.OID]catalog.Behaviour // looked up so far
+	sets       int                               // calls of set-returning functions met so far
+	places     []int                             // of the output columns, as far as they are known
+	literal    bool
 }
 
 type sourceKey struct {
@@ -41,9 +44,13 @@ type sourceKey struct {
 	num int16
 }
 
-// maxWork bounds the nodes that one analysis visits. Recursive queries and
-// views visit some more than once.
+// maxWork bounds the nodes that one analysis visits and the columns that it
+// lists. Recursive queries and views visit some more than once.
 const maxWork = 5_000_000
+
+// maxJoinedColumns bounds the columns that the joins of one statement have
+// together: each USING or aliased join has those of all joins below it.
+const maxJoinedColumns = 500_000
 
 // enter guards the recursion of the analysis.
 func (a *analysis) enter() {
@@ -148,19 +155,31 @@ func (a *analysis) effect(e Effect, loc int32) {
 	a.plan.Effects = append(a.plan.Effects, e)
 }
 
+// predicateKey is a Predicate in a form that compares.
+type predicateKey struct {
+	use                        Use
+	columns, peers             uint64
+	rest, opaque, clause, view string
+	position                   int
+}
+
 // finish drops what was recorded twice.
 func (a *analysis) finish() {
-	seen := make(map[string]bool, len(a.plan.Predicates))
+	uses := make(map[predicateKey]bool, len(a.plan.Predicates))
 	kept := a.plan.Predicates[:0]
 	for i := range a.plan.Predicates {
 		p := &a.plan.Predicates[i]
-		key := fmt.Sprint(p.Use, p.Columns, p.Peers, p.Opaque, p.Clause, p.View, p.Position)
-		if !seen[key] {
-			seen[key] = true
+		key := predicateKey{use: p.Use, columns: p.Columns.low, peers: p.Peers.low, opaque: p.Opaque, clause: p.Clause, view: p.View, position: p.Position}
+		if len(p.Columns.high)+len(p.Peers.high) > 0 {
+			key.rest = fmt.Sprint(p.Columns.high, p.Peers.high)
+		}
+		if !uses[key] {
+			uses[key] = true
 			kept = append(kept, *p)
 		}
 	}
 	a.plan.Predicates = kept
+	seen := make(map[string]bool, len(a.plan.Effects))
 	effects := a.plan.Effects[:0]
 	for i := range a.plan.Effects {
 		key := fmt.Sprint(a.plan.Effects[i])

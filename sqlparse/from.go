@@ -123,6 +123,7 @@ func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
 // relationItem makes a FROM item of a relation.
 func (a *analysis) relationItem(rel *catalog.Relation) *item {
 	it := &item{alias: rel.Name, rel: rel, origin: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
+	a.work += len(rel.Columns)
 	for i := range rel.Columns {
 		it.cols[i].name = rel.Columns[i].Name
 	}
@@ -238,9 +239,15 @@ func (a *analysis) join(j *pg.JoinExpr, sc *scope) (*item, []*item) {
 		shared = append(shared, stringOf(n))
 	}
 	if j.IsNatural {
+		a.materialise(left)
+		a.materialise(right)
 		shared = naturalColumns(left, right)
 	}
-	out := a.merge(j, left, right, shared)
+	plain := len(shared) == 0 && j.Alias == nil && j.JoinUsingAlias == nil
+	out := &item{typ: oidRecord, pair: [2]*item{left, right}}
+	if !plain {
+		out = a.merge(j, left, right, shared)
+	}
 	if j.Quals != nil {
 		sc.items = space
 		a.within("JOIN ON", func() { a.qual(j.Quals, sc) })
@@ -258,10 +265,24 @@ func (a *analysis) join(j *pg.JoinExpr, sc *scope) (*item, []*item) {
 		}
 		return out, []*item{out}
 	}
+	if plain {
+		return out, space // the names of the two sides, as they are
+	}
 	for _, it := range space {
 		it.names = false
 	}
 	return out, append(space, out)
+}
+
+// materialise puts the columns of a plain join together.
+func (a *analysis) materialise(it *item) {
+	if it.pair[0] == nil {
+		return
+	}
+	a.enter()
+	defer a.leave()
+	m := a.merge(nil, it.pair[0], it.pair[1], nil)
+	it.cols, it.load, it.pair = m.cols, m.load, [2]*item{}
 }
 
 // naturalColumns lists the names that NATURAL joins on.
@@ -281,6 +302,11 @@ func naturalColumns(left, right *item) []string {
 // merge makes the join's own item: the shared columns first, then the rest of
 // the left and of the right side.
 func (a *analysis) merge(j *pg.JoinExpr, left, right *item, shared []string) *item {
+	a.materialise(left)
+	a.materialise(right)
+	if a.joined += len(left.cols) + len(right.cols); a.joined > maxJoinedColumns {
+		a.bail(&Refusal{SQLState: stateTooComplex, Rule: RuleComplexity, Position: -1, Message: "statement joins too many columns to be analysed"})
+	}
 	out := &item{names: true, typ: oidRecord}
 	type side struct {
 		it *item

@@ -499,7 +499,14 @@ func (a *analysis) rendersExpression(f *catalog.Function, args []value) bool {
 
 // behaviour is what is known of a function in a call with these arguments.
 func (a *analysis) behaviour(f *catalog.Function, args []value, index []int) catalog.Behaviour {
-	b := a.cat.Behaviour(f)
+	b, ok := a.behaviours[f.OID]
+	if !ok {
+		b = a.cat.Behaviour(f)
+		if a.behaviours == nil {
+			a.behaviours = map[catalog.OID]catalog.Behaviour{}
+		}
+		a.behaviours[f.OID] = b
+	}
 	if !b.Known && a.env.Trusted[f.OID] {
 		return catalog.Behaviour{Known: true, Pure: true}
 	}

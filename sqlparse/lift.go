@@ -196,6 +196,8 @@ func (n *nesting) word(t token) {
 			n.close('E')
 		case wordIs(n.s, t, "except"):
 			v.sets++
+		case v.close == 'E' && wordIs(n.s, t, "else"):
+			v.comma()
 		}
 	case 'i':
 		switch {
@@ -207,6 +209,12 @@ func (n *nesting) word(t token) {
 	case 'j':
 		if wordIs(n.s, t, "join") {
 			v.joins++
+			v.maxOps, v.ops = max(v.maxOps, v.ops), 0 // no expression goes on across it
+		}
+	case 'w', 't':
+		// The parts of CASE are a list.
+		if v.close == 'E' && (wordIs(n.s, t, "when") || wordIs(n.s, t, "then")) {
+			v.comma()
 		}
 	case 'l':
 		if wordIs(n.s, t, "like") {

@@ -25,8 +25,27 @@ func (a *analysis) operatorsNamed(name []string, n int) []*catalog.Operator {
 	return out
 }
 
-// operator applies an operator to one or two values (PostgreSQL docs, section 10.2).
-func (a *analysis) operator(name []string, args []value, loc int32) value {
+// operatorKey names an operator with its operands' types.
+type operatorKey struct {
+	schema, name string
+	args         int
+	types        [2]catalog.OID
+	params       [2]bool
+}
+
+// resolve finds what an operator may mean for operands of these types, and
+// remembers it: long lists repeat the same one.
+func (a *analysis) resolve(name []string, args []value) []candidate {
+	k := operatorKey{name: name[len(name)-1], args: len(args)}
+	if len(name) > 1 {
+		k.schema = name[0]
+	}
+	for i := range args {
+		k.types[i], k.params[i] = args[i].typ, args[i].param
+	}
+	if c, ok := a.operators[k]; ok {
+		return c
+	}
 	var cands []candidate
 	seen := map[[2]catalog.OID]string{}
 	for _, o := range a.operatorsNamed(name, len(args)) {
@@ -42,6 +61,16 @@ func (a *analysis) operator(name []string, args []value, loc int32) value {
 		cands = append(cands, c)
 	}
 	chosen := a.narrowOperator(cands, args)
+	if a.operators == nil {
+		a.operators = map[operatorKey][]candidate{}
+	}
+	a.operators[k] = chosen
+	return chosen
+}
+
+// operator applies an operator to one or two values (PostgreSQL docs, section 10.2).
+func (a *analysis) operator(name []string, args []value, loc int32) value {
+	chosen := a.resolve(name, args)
 	if len(chosen) == 0 {
 		a.refuse(stateNoFunction, RuleName, loc, "operator does not exist: %s", a.operationName(name, args))
 	}

@@ -61,11 +61,11 @@ const (
 	UseJoin                  // = to another column; see Predicate.Peers
 	UseRange                 // <, <=, >, >=, BETWEEN
 	UsePattern               // LIKE, SIMILAR TO, regular expressions, full-text search
-	UseSort                  // ORDER BY, window ORDER BY, merge of min/max choice
-	UseGroup                 // GROUP BY, DISTINCT, PARTITION BY, UNION/INTERSECT/EXCEPT without ALL
-	UseCondition             // CASE, COALESCE, NULLIF conditions, FILTER, boolean use
+	UseSort                  // ORDER BY, window ORDER BY, WITHIN GROUP
+	UseGroup                 // GROUP BY, DISTINCT, PARTITION BY, UNION/INTERSECT/EXCEPT, of the columns themselves
+	UseCondition             // CASE conditions, FILTER, boolean use
 	UseLimit                 // LIMIT, OFFSET, TABLESAMPLE arguments
-	UseExpression            // any other expression inside a predicate
+	UseExpression            // any other expression inside a predicate, or of how many rows a function in FROM gives
 	UseFault                 // inside an expression that can fail depending on the value
 )
 
@@ -166,7 +166,7 @@ const UnparsedText = "/* not parsed */"
 // NameEffect says how a statement may change what names mean afterwards.
 type NameEffect uint8
 
-// The effects on names, from none to all.
+// The effects on names, from none to all: each includes those before it.
 const (
 	NamesKept       NameEffect = iota
 	NamesSearchPath            // search_path, role or transaction rollback: ask the server anew

@@ -2,6 +2,8 @@ package sqlparse
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"pgveil/catalog"
 )
 
 // qual analyses a condition that decides which rows come out: WHERE, JOIN ON,
@@ -79,8 +81,11 @@ func (a *analysis) comparison(e *pg.A_Expr, sc *scope) {
 		return
 	case pg.A_Expr_Kind_AEXPR_IN:
 		l := a.side(e.Lexpr, sc)
+		known := map[catalog.OID]bool{}
 		for _, n := range a.list(e.Rexpr) {
-			a.compareRows(name, l, a.side(n, sc), e.Location)
+			if r := a.side(n, sc); !alike(known, r) {
+				a.compareRows(name, l, r, e.Location)
+			}
 		}
 		return
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
@@ -102,6 +107,17 @@ func (a *analysis) comparison(e *pg.A_Expr, sc *scope) {
 	}
 	v := a.operation(e, sc)
 	a.use(UseCondition, v, value{}, e.Location)
+}
+
+// alike reports whether a list has had a constant of the same type: comparing
+// with one more tells nothing new.
+func alike(known map[catalog.OID]bool, r []value) bool {
+	if len(r) != 1 || !r[0].constant() || !r[0].chosen.empty() || r[0].param || r[0].typ == 0 {
+		return false
+	}
+	had := known[r[0].typ]
+	known[r[0].typ] = true
+	return had
 }
 
 // side analyses one side of a comparison into the columns of a row: one for a
@@ -213,9 +229,12 @@ func (a *analysis) operation(e *pg.A_Expr, sc *scope) value {
 	case pg.A_Expr_Kind_AEXPR_IN:
 		l := a.side(e.Lexpr, sc)
 		var out Label
+		known := map[catalog.OID]bool{}
 		for _, n := range a.list(e.Rexpr) {
-			v := a.rowOperation(name, l, a.side(n, sc), e.Location)
-			out = out.union(v.full())
+			if r := a.side(n, sc); !alike(known, r) {
+				v := a.rowOperation(name, l, r, e.Location)
+				out = out.union(v.full())
+			}
 		}
 		return expression(out.derive().tells(), oidBool)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:

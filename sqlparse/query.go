@@ -406,6 +406,7 @@ func (a *analysis) itemNamed(sc *scope, parts []string, loc int32) *item {
 }
 
 func (a *analysis) expandItem(cols []column, it *item) []column {
+	a.work += len(it.cols)
 	for i := range it.cols {
 		cols = append(cols, *it.value(i))
 	}

@@ -9,6 +9,7 @@ type item struct {
 	alias     string            // what qualifies its columns; "" when nothing does
 	rel       *catalog.Relation // a relation that was named without an alias: schema.name qualifies too
 	cols      []column
+	pair      [2]*item          // a plain join: its columns are put together when they are asked for; see materialise
 	load      func(i int) value // fills in cols[i] when it is first used; nil when all are
 	origin    *catalog.Relation // the relation or view that the item is, whatever its alias
 	system    *catalog.Relation // the same, when its rows have system columns
@@ -51,6 +52,7 @@ func (it *item) visible(sc *scope) bool { return !it.lateralOnly || sc.lateral }
 func (a *analysis) row(it *item) value {
 	v := value{typ: it.typ, row: true, fields: make([]column, len(it.cols))}
 	var l Label
+	a.work += len(it.cols)
 	for i := range it.cols {
 		c := it.value(i)
 		v.fields[i] = *c
