@@ -163,7 +163,7 @@ func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
 	if s.path.now != "" && !(s.path.pending && s.q.len() > 0) {
 		return nil, true
 	}
-	if s.status == 'E' && s.q.len() == 0 && !s.unsynced {
+	if s.status == 'E' && s.q.runsNothing() {
 		// In a failed transaction the server runs nothing but its end; what is prepared
 		// here is decided anew under the path of its execution.
 		s.probing.state = probeNone

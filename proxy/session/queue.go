@@ -94,6 +94,18 @@ func (q *queue) head() *entry {
 	return &q.e[q.first]
 }
 
+// runsNothing reports whether nothing that is under way can change the state of the transaction.
+func (q *queue) runsNothing() bool {
+	for i := q.first; i < len(q.e); i++ {
+		switch q.e[i].kind {
+		case kParse, kBind, kDescribeStatement, kDescribePortal, kClose:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // push adds an empty entry.
 func (q *queue) push(k kind, now time.Time) *entry {
 	if len(q.e) == cap(q.e) && q.first > 0 {
