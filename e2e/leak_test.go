@@ -34,23 +34,29 @@ func statements(t testing.TB, text string) []statement {
 		if l == "" || strings.HasPrefix(l, "--") {
 			continue
 		}
-		head, sql, ok := strings.Cut(l, ": ")
-		words := strings.Fields(head)
-		if !ok || len(words) == 0 || len(words) > 2 {
-			t.Fatalf("line %d: %q", n, l)
-		}
-		s := statement{line: n, expect: words[0], sql: sql}
-		switch s.expect {
-		case "rows", "refused", "either":
-		default:
-			t.Fatalf("line %d: unknown expectation %q", n, s.expect)
-		}
-		if len(words) == 2 {
-			s.columns = words[1]
-		}
-		out = append(out, s)
+		out = append(out, oneStatement(t, n, l))
 	}
 	return out
+}
+
+// oneStatement reads line number n.
+func oneStatement(t testing.TB, n int, l string) statement {
+	t.Helper()
+	head, sql, ok := strings.Cut(l, ": ")
+	words := strings.Fields(head)
+	if !ok || len(words) == 0 || len(words) > 2 {
+		t.Fatalf("line %d: %q", n, l)
+	}
+	s := statement{line: n, expect: words[0], sql: sql}
+	switch s.expect {
+	case "rows", "refused", "either":
+	default:
+		t.Fatalf("line %d: unknown expectation %q", n, s.expect)
+	}
+	if len(words) == 2 {
+		s.columns = words[1]
+	}
+	return s
 }
 
 // sqlState returns the SQLSTATE of a server error, "" of any other.
