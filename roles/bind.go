@@ -172,7 +172,7 @@ func mergeClasses(x, y []string) []string {
 // Classes returns the classes of a source column: nil for a column that is not protected from anyone.
 func (b *Bound) Classes(s sqlparse.Source) []string {
 	if systemSchema(s.Schema) {
-		if s.Column < 0 {
+		if s.Column < 0 && s.Column != sqlparse.ColumnResult {
 			return nil
 		}
 		if clear, known := catalog.SystemColumn(s.Schema, s.Table, s.Name); known && clear {
@@ -181,6 +181,9 @@ func (b *Bound) Classes(s sqlparse.Source) []string {
 		if catalog.Definition(s.Schema, s.Table, s.Name) {
 			return []string{ClassDefinition}
 		}
+		return []string{ClassSystem}
+	}
+	if s.Column == sqlparse.ColumnResult {
 		return []string{ClassSystem}
 	}
 	if s.Column < 0 {

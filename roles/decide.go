@@ -176,10 +176,7 @@ func (d *decider) touch(out *Decision) {
 	out.Touched, out.Classes = sorted(columns), sorted(classes)
 }
 
-func (d *decider) name(id sqlparse.SourceID) string {
-	s := d.plan.Sources[id]
-	return s.Schema + "." + s.Table + "." + s.Name
-}
+func (d *decider) name(id sqlparse.SourceID) string { return d.plan.Sources[id].String() }
 
 func (d *decider) class(id sqlparse.SourceID) string { return strings.Join(d.classes[id], "+") }
 

@@ -466,7 +466,8 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 			l = args[0].full().union(derived(args[1:]...))
 		}
 	case catalog.FlowSource:
-		l.Opaque = what
+		result := a.source(&catalog.Relation{OID: f.OID, Schema: f.Schema, Name: f.Name}, ColumnResult, "()")
+		l = l.union(Label{Derived: SetOf(result), NullTells: true})
 	case catalog.FlowSink:
 		a.effect(Effect{Kind: EffectSink, Target: -1, Value: derived(args...), Name: f.Name}, loc)
 		l = l.tells()

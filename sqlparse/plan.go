@@ -21,6 +21,18 @@ type Source struct {
 	Name     string // column name; "*" when Column is 0
 }
 
+// ColumnResult is the Column of a Source that is no relation: the result of a function of PostgreSQL
+// that gives data of its own (Table is the function's name, Name is "()").
+const ColumnResult = -1 << 15
+
+// String gives the source as schema.table.column, or schema.function().
+func (s Source) String() string {
+	if s.Column == ColumnResult {
+		return s.Schema + "." + s.Table + s.Name
+	}
+	return s.Schema + "." + s.Table + "." + s.Name
+}
+
 // Label says what the value of an expression depends on. The zero Label
 // depends on nothing: a constant, a parameter, a row count.
 type Label struct {
@@ -31,6 +43,10 @@ type Label struct {
 	// NullTells: whether the value is NULL may tell more than whether its
 	// sources are NULL, so a mask must hide NULL too.
 	NullTells bool
+
+	// Varies: the value comes from rows that no relation holds (VALUES, a function in FROM): it is no
+	// source, but comparing a source with it is to try many values at once.
+	Varies bool
 }
 
 // OutputColumn is one column of a statement's result.

@@ -41,6 +41,9 @@ func (it *item) value(i int) *column {
 		}
 		c.loaded = true
 	}
+	if c.label.empty() {
+		c.label.Varies = true
+	}
 	return c
 }
 

@@ -43,8 +43,8 @@ func (v *value) plain() bool {
 	return v.label.Opaque == "" && v.label.Derived.Empty() && !v.label.Exact.Empty() && !v.label.NullTells
 }
 
-// constant reports whether the value depends on no column.
-func (v *value) constant() bool { return v.label.empty() }
+// constant reports whether the value depends on no column and no row.
+func (v *value) constant() bool { return v.label.empty() && !v.label.Varies && !v.chosen.Varies }
 
 // empty reports whether the label depends on nothing.
 func (l Label) empty() bool { return l.Opaque == "" && l.Exact.Empty() && l.Derived.Empty() }
@@ -59,12 +59,13 @@ func (l Label) union(m Label) Label {
 		l.Opaque = m.Opaque
 	}
 	l.NullTells = l.NullTells || m.NullTells
+	l.Varies = l.Varies || m.Varies
 	return l
 }
 
 // derive is the label of something computed from the value.
 func (l Label) derive() Label {
-	return Label{Derived: l.columns(), Opaque: l.Opaque, NullTells: l.NullTells}
+	return Label{Derived: l.columns(), Opaque: l.Opaque, NullTells: l.NullTells, Varies: l.Varies}
 }
 
 // derived merges the labels of the values from which something is computed.

@@ -94,10 +94,10 @@ func Explain(b *roles.Bound, plan *sqlparse.Plan, role *roles.Role) *Explanation
 	for _, f := range plan.Effects {
 		out := ExplainedEffect{Kind: f.Kind.String(), Name: f.Name, Position: position(f.Position)}
 		if f.Target >= 0 && (f.Kind == sqlparse.EffectWrite || f.Kind == sqlparse.EffectDelete) {
-			out.Target = sourceName(plan, f.Target)
+			out.Target = plan.Sources[f.Target].String()
 		}
 		for id := range f.Value.Exact.Union(f.Value.Derived).All() {
-			out.Sources = append(out.Sources, sourceName(plan, id))
+			out.Sources = append(out.Sources, plan.Sources[id].String())
 		}
 		e.Effects = append(e.Effects, out)
 	}
@@ -105,11 +105,6 @@ func Explain(b *roles.Bound, plan *sqlparse.Plan, role *roles.Role) *Explanation
 		e.Refusal = &ExplainedRefusal{r.SQLState, r.Message, r.Detail, r.Hint, position(r.Position), r.Rule}
 	}
 	return e
-}
-
-func sourceName(plan *sqlparse.Plan, id sqlparse.SourceID) string {
-	s := plan.Sources[id]
-	return s.Schema + "." + s.Table + "." + s.Name
 }
 
 func typeName(s *catalog.Snapshot, oid catalog.OID) string {
