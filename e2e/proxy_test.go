@@ -126,6 +126,7 @@ func (s *syncBuffer) String() string {
 // start starts a proxy in front of c. edit changes the clinic's configuration file; nil leaves it as it is.
 func start(t testing.TB, c *cluster.Cluster, edit func(yaml string) string) *pgveil {
 	t.Helper()
+	noteInputs(t)
 	p := &pgveil{t: t, dir: t.TempDir(), port: freePort(t), log: &syncBuffer{}, done: make(chan error, 1)}
 	key, err := exec.Command(binary, "keygen").Output()
 	if err != nil {
@@ -292,6 +293,7 @@ func (p *pgveil) records() []record {
 // run runs the tested program and returns its output and exit status.
 func run(t testing.TB, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	noteInputs(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*wait)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
