@@ -9,11 +9,20 @@ import (
 // statements must not hold memory for ever.
 const keepBuffer = 4 << 20
 
+// Records that nobody waits for gather for so long, or until there are so many
+// bytes of them: a write each would cost a busy proxy as much as the statements.
+const (
+	gatherTime  = 20 * time.Millisecond
+	gatherBytes = 64 << 10
+)
+
 // commitLoop is the one goroutine that writes the file.
 func (l *Log) commitLoop() {
 	defer close(l.stopped)
 	timer := time.NewTimer(l.opts.every)
 	defer timer.Stop()
+	gather := time.NewTimer(gatherTime)
+	defer gather.Stop()
 	for {
 		var due <-chan time.Time
 		if l.dirty && !l.failed {
@@ -27,6 +36,10 @@ func (l *Log) commitLoop() {
 		}
 		select {
 		case <-l.wake:
+			l.commit()
+		case <-l.lazy:
+			gather.Reset(gatherTime)
+		case <-gather.C:
 			l.commit()
 		case <-due:
 		case answer := <-l.reopens:

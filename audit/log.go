@@ -13,7 +13,8 @@ import (
 type Options struct {
 	File string // path of the audit file; its folder must be writable
 	// Sync: a record's callback runs when the record is on disk. Without it, when
-	// the record is written; it is on disk at most a second later.
+	// the record is written; it is on disk at most a second later. Records without a
+	// callback gather for some hundredths of a second before they are written.
 	Sync bool
 	// MaxPending is how many bytes may wait for a slow disk before the log counts
 	// as broken; 0 is 64 MiB.
@@ -38,7 +39,8 @@ type Log struct {
 	refused  uint64     // records given an error since it broke
 	stopping bool
 
-	wake    chan struct{}
+	wake    chan struct{} // the next batch is to be written now
+	lazy    chan struct{} // the next batch has begun, and nobody waits for it
 	reopens chan chan error
 	stop    chan struct{}
 	noHead  chan struct{} // closed when headLoop has ended
@@ -121,7 +123,7 @@ func Open(o Options) (*Log, error) {
 	l := &Log{
 		file: o.File, opts: o, notes: from.notes,
 		seq: from.seq, prev: from.hash,
-		wake: make(chan struct{}, 1), reopens: make(chan chan error),
+		wake: make(chan struct{}, 1), lazy: make(chan struct{}, 1), reopens: make(chan chan error),
 		stop: make(chan struct{}), noHead: make(chan struct{}), stopped: make(chan struct{}),
 		out: o.wrap(f), id: id, written: from.position, durable: from.position, synced: time.Now(),
 	}
@@ -194,9 +196,19 @@ func (l *Log) Append(r *Record, done func(error)) {
 	case l.err == nil && len(l.next.buf) > l.opts.MaxPending:
 		l.err = fmt.Errorf("audit: the disk is too slow for %s: more than %d bytes wait to be written", l.file, l.opts.MaxPending)
 	}
+	first := len(l.next.buf) == 0
 	l.append(r, done)
+	urgent := done != nil || len(l.next.buf) >= gatherBytes
 	l.mu.Unlock()
-	l.signal()
+	switch {
+	case urgent:
+		l.signal()
+	case first:
+		select {
+		case l.lazy <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // append adds a record to the next batch; l.mu is held, or nobody knows l yet.

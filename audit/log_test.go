@@ -178,6 +178,22 @@ func TestAsyncSyncsSoon(t *testing.T) {
 	<-disk.syncs
 }
 
+// A record without a callback is written without anything else having to come.
+func TestRecordNobodyWaitsFor(t *testing.T) {
+	for _, durable := range []bool{false, true} {
+		file := tempLog(t)
+		l := openLog(t, Options{File: file, Sync: durable})
+		if err := wait(l, numbered(1)); err != nil {
+			t.Fatal(err)
+		}
+		before := len(readLines(t, file))
+		l.Append(numbered(2), nil)
+		for len(readLines(t, file)) == before {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 func TestClose(t *testing.T) {
 	file := tempLog(t)
 	l := openLog(t, Options{File: file})
