@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -31,13 +30,6 @@ func runCheck(c *cli, args []string) error {
 	}
 	cfg, err := config.Load(*file, os.LookupEnv)
 	if err != nil {
-		var problems config.Problems
-		if errors.As(err, &problems) {
-			for _, p := range problems {
-				fmt.Fprintln(c.stderr, p)
-			}
-			return fmt.Errorf("%d problem(s) in %s", len(problems), *file)
-		}
 		return err
 	}
 	if cfg.Keys.File != "" {

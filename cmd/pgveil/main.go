@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"pgveil/config"
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
@@ -85,7 +87,15 @@ func run(c *cli, args []string) int {
 		if cmd.name != args[0] {
 			continue
 		}
-		switch err := cmd.run(c, args[1:]); {
+		err := cmd.run(c, args[1:])
+		var problems config.Problems
+		if errors.As(err, &problems) { // one a line, so that editors find the places
+			for _, p := range problems {
+				fmt.Fprintln(c.stderr, p)
+			}
+			err = fmt.Errorf("%d problem(s) in the configuration", len(problems))
+		}
+		switch {
 		case err == nil || errors.Is(err, flag.ErrHelp):
 			return 0
 		case errors.Is(err, errUsage):
