@@ -281,6 +281,7 @@ func (l *loader) function(r *row) {
 	if r.bool() {
 		l.bodies = append(l.bodies, f)
 	}
+	f.Strict, f.Definer, f.Settings, f.DefaultText = r.bool(), r.bool(), r.texts(), r.text()
 }
 
 func (l *loader) operator(r *row) {

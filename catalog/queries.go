@@ -96,7 +96,10 @@ SELECT p.oid, n.nspname, p.proname, p.prokind, p.proargtypes::pg_catalog.text,
        pg_catalog.to_json(p.proargnames)::pg_catalog.text,
        p.pronargdefaults, p.provariadic, p.prorettype, p.proretset, p.provolatile, l.lanname, x.extname,
        CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 THEN p.prosrc END,
-       l.lanname = 'sql' AND p.oid >= 16384 AND %s
+       l.lanname = 'sql' AND p.oid >= 16384 AND %s,
+       p.proisstrict, p.prosecdef,
+       CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 THEN pg_catalog.to_json(p.proconfig)::pg_catalog.text END,
+       CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 THEN pg_catalog.pg_get_expr(p.proargdefaults, 0) END
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang

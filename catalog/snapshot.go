@@ -111,6 +111,11 @@ type Function struct {
 	Extension  string   `json:"extension,omitempty"` // the extension that owns it
 	Source     string   `json:"source,omitempty"`    // prosrc of a SQL-language user function written as a string
 	Body       string   `json:"body,omitempty"`      // pg_get_function_sqlbody: BEGIN ATOMIC or RETURN
+
+	Strict      bool     `json:"strict,omitempty"`       // proisstrict: NULL without a call when an argument is
+	Definer     bool     `json:"definer,omitempty"`      // prosecdef: runs with its owner's rights, and looks names up with them
+	Settings    []string `json:"settings,omitempty"`     // proconfig of a SQL-language user function: "name=value" each
+	DefaultText string   `json:"default_text,omitempty"` // the defaults of a SQL-language user function's last arguments, as one list
 }
 
 // Operator is a row of pg_operator.
