@@ -40,8 +40,6 @@ var (
 	certificates *authority
 )
 
-const superuser = "postgres"
-
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if postgres != nil {

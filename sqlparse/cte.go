@@ -15,8 +15,6 @@ type cte struct {
 	state  cteState
 	cols   []column
 	chosen Label
-	// shaky: cols are not final yet, the query refers to itself.
-	shaky bool
 }
 
 type cteState uint8

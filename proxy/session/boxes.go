@@ -158,5 +158,3 @@ const refusedText = "pgveil refused this statement"
 const refusedName = "pgveil refused"
 
 func (s *Session) send(b []byte) { s.toServer.append(b) }
-
-func (s *Session) sendSync() { s.send(wire.AppendEmpty(s.toServer.bytes(), wire.Sync)) }

@@ -110,13 +110,12 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 
 // step is one exchange: what arrives, and what has to leave after it.
 type step struct {
-	client, server         []byte
-	toServer, toClient     []byte
-	clientEOF, serverEOF   bool
-	lazyAudit              bool // records become durable only after the step
-	beforeAudit            []byte
-	change                 func(*fakeJudge, *Session)
-	clientMore, serverMore bool
+	client, server       []byte
+	toServer, toClient   []byte
+	clientEOF, serverEOF bool
+	lazyAudit            bool // records become durable only after the step
+	beforeAudit          []byte
+	change               func(*fakeJudge, *Session)
 }
 
 // script is an exchange and how the session is made.
@@ -332,9 +331,4 @@ var (
 
 func probeReply(path string) []byte {
 	return join(parsed, bound, row(path), tag("SELECT 1"), closedMsg, closedMsg)
-}
-
-// warm is the first step of a masked script: the probe of the search path.
-func warm(client, toServer []byte) step {
-	return step{client: client, toServer: join(probeSync, toServer), server: nil}
 }
