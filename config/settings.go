@@ -52,7 +52,7 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.config.TLS.ClientCA },
 		doc:   "PEM file with the authorities that sign client certificates."},
 
-	{path: "upstream.host", typ: typeHost, restart: true, required: true,
+	{path: "upstream.host", typ: typeHost, restart: true, def: "127.0.0.1",
 		field: func(t *target) any { return &t.config.Upstream.Host },
 		doc:   "The PostgreSQL server: a host name, an IP address or the absolute path of its socket directory."},
 	{path: "upstream.port", typ: typeInt, restart: true, def: "5432", min: 1, max: 65535,
@@ -137,7 +137,7 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.config.Functions.Trusted },
 		doc:   "User-defined functions whose result depends on nothing but their arguments, as `schema.name(type, …)`. Every other one is opaque: its result is redacted or the statement refused."},
 
-	{path: "audit.file", typ: typeNewFile, required: true, restart: true,
+	{path: "audit.file", typ: typeNewFile, def: "audit.jsonl", restart: true,
 		field: func(t *target) any { return &t.config.Audit.File },
 		doc:   "The log of statements, logins and refusals, in JSON Lines. Its directory must exist."},
 	{path: "audit.durability", typ: typeWord, def: DurabilityBeforeResult, restart: true, words: []string{DurabilityBeforeResult, DurabilityAsync},
