@@ -1,7 +1,5 @@
 package session
 
-import "pgveil/wire"
-
 // inbox holds what one side sent and the session could not yet deal with: the
 // beginning of a message, or whatever came while it waits. A message whose body
 // is of no interest streams: it is never held as a whole.
