@@ -43,7 +43,9 @@ func (d *decider) kind() *sqlparse.Refusal {
 	case sqlparse.KindSelect, sqlparse.KindTransaction, sqlparse.KindSet, sqlparse.KindShow,
 		sqlparse.KindDeallocate, sqlparse.KindEmpty, sqlparse.KindVeil:
 		return nil // no effect but on the session itself; what they read is judged below
-	case sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete:
+	case sqlparse.KindCopyTo, sqlparse.KindLock:
+		return nil // what the query of a COPY changes, and a lock that stops others, are effects
+	case sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete, sqlparse.KindCopyFrom:
 		return d.writes()
 	}
 	return &sqlparse.Refusal{

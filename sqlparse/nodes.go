@@ -31,7 +31,7 @@ func init() {
 			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr`,
 		roleFrom: `RangeVar RangeSubselect RangeFunction RangeTableFunc JsonTable RangeTableSample JoinExpr`,
 		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
-			DiscardStmt ExplainStmt ConstraintsSetStmt`,
+			DiscardStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt`,
 		rolePart: `Alias IntoClause CaseWhen TypeName AStar AIndices ResTarget MultiAssignRef SortBy WindowDef RangeTableFuncCol ColumnDef
 			DefElem LockingClause GroupingSet WithClause InferClause OnConflictClause CtesearchClause CtecycleClause CommonTableExpr
 			IndexElem JsonFormat JsonBehavior JsonOutput JsonArgument JsonTablePathSpec JsonTableColumn JsonKeyValue JsonAggConstructor
@@ -39,7 +39,7 @@ func init() {
 		roleRefused: `MergeSupportFunc CurrentOfExpr TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
 			SinglePartitionSpec PartitionCmd MergeWhenClause TriggerTransition MergeStmt ReturnStmt PlassignStmt CreateSchemaStmt
 			AlterTableStmt ReplicaIdentityStmt AlterTableCmd AlterCollationStmt AlterDomainStmt GrantStmt ObjectWithArgs AccessPriv
-			GrantRoleStmt AlterDefaultPrivilegesStmt CopyStmt CreateStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt
+			GrantRoleStmt AlterDefaultPrivilegesStmt CreateStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt
 			AlterTableSpaceOptionsStmt AlterTableMoveAllStmt CreateExtensionStmt AlterExtensionStmt AlterExtensionContentsStmt CreateFdwStmt
 			AlterFdwStmt CreateForeignServerStmt AlterForeignServerStmt CreateForeignTableStmt CreateUserMappingStmt AlterUserMappingStmt
 			DropUserMappingStmt ImportForeignSchemaStmt CreatePolicyStmt AlterPolicyStmt CreateAmStmt CreateTrigStmt CreateEventTrigStmt
@@ -50,7 +50,7 @@ func init() {
 			AlterOwnerStmt AlterOperatorStmt AlterTypeStmt RuleStmt NotifyStmt ListenStmt UnlistenStmt CompositeTypeStmt CreateEnumStmt
 			CreateRangeStmt AlterEnumStmt ViewStmt LoadStmt CreatedbStmt AlterDatabaseStmt AlterDatabaseRefreshCollStmt
 			AlterDatabaseSetStmt DropdbStmt AlterSystemStmt ClusterStmt VacuumStmt VacuumRelation CreateTableAsStmt RefreshMatViewStmt
-			CheckPointStmt LockStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt PrepareStmt ExecuteStmt
+			CheckPointStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt PrepareStmt ExecuteStmt
 			DropOwnedStmt ReassignOwnedStmt AlterTsdictionaryStmt AlterTsconfigurationStmt PublicationTable PublicationObjSpec
 			CreatePublicationStmt AlterPublicationStmt CreateSubscriptionStmt AlterSubscriptionStmt DropSubscriptionStmt`,
 		roleInternal: `TableFunc Var Param Aggref WindowFunc WindowFuncRunCondition SubscriptingRef FuncExpr OpExpr DistinctExpr NullIfExpr

@@ -137,6 +137,9 @@ const (
 	KindDeallocate
 	KindEmpty
 	KindVeil // answered by the proxy: SHOW pgveil.*, EXPLAIN (PGVEIL)
+	KindCopyTo
+	KindCopyFrom
+	KindLock
 )
 
 // Plan is the analysis of one statement, for any user.
@@ -161,6 +164,9 @@ type Plan struct {
 
 	// Names says what the statement does to later statements' name resolution.
 	Names NameEffect
+
+	// Copy is set for KindCopyTo: how the server writes the rows of Columns.
+	Copy *Copy
 
 	// Veil is set for KindVeil: what the proxy answers itself.
 	Veil Veil

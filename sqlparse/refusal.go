@@ -22,6 +22,8 @@ const (
 	RuleInternal    = "analysis-failed"
 	RuleComplexity  = "statement-too-complex"
 	RuleVeilSetting = "veil-setting"
+	RuleCopyFile    = "copy-file"
+	RuleCopyOption  = "copy-option"
 )
 
 // SQLSTATEs of refusals (PostgreSQL docs, appendix A).

@@ -155,7 +155,7 @@ func (a *analysis) namesAfter(n *pg.Node, b *batch) {
 // nameEffect gives what a statement does to names.
 func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 	switch x := n.GetNode().(type) {
-	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt:
+	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_CopyStmt:
 		if a.plan.Kind == KindOther {
 			return NamesCatalog // SELECT INTO
 		}

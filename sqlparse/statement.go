@@ -138,6 +138,10 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 		a.effect(Effect{Kind: EffectSession, Target: -1, Name: plan.Tag}, -1)
 	case *pg.Node_ExplainStmt:
 		a.explain(x.ExplainStmt, sql, tokens, b)
+	case *pg.Node_CopyStmt:
+		a.copyStatement(x.CopyStmt)
+	case *pg.Node_LockStmt:
+		a.lockTable(x.LockStmt)
 	default:
 		a.notSupported()
 	}

@@ -214,6 +214,18 @@ func CopyRefused() *Error {
 	return kindCopy.error("COPY is not permitted for a masked role here", "", "Use a SELECT.")
 }
 
+// CopySettings refuses the data of a COPY whose encoding is not certain.
+func CopySettings() *Error {
+	return Refused("0A000", "COPY with masked columns follows a change of settings that the server has not reported yet",
+		"How its rows are written is not certain.", "Send the COPY after the reply to the statement before it, in a query string of its own.", 0)
+}
+
+// CopyEncoding refuses the data of a COPY in an encoding in which rows cannot be read with certainty.
+func CopyEncoding(encoding string) *Error {
+	return Refused("0A000", "COPY with masked columns in encoding "+encoding+" is not supported",
+		"In it, parts of a character can look like a delimiter.", "Use COPY … WITH (ENCODING 'UTF8'), or FORMAT binary.", 0)
+}
+
 // WitnessDisagrees refuses a result that the server describes otherwise than
 // the analysis did. What names the column, never a value.
 func WitnessDisagrees(what string) *Error {

@@ -95,10 +95,24 @@ var (
 // On an error dst comes back at its old length. Body and dst must not overlap.
 func (r *RowRewriter) Append(dst, body []byte) ([]byte, error) {
 	start := len(dst)
+	out, err := r.appendTuple(append(dst, DataRow, 0, 0, 0, 0), body)
+	if err != nil {
+		return dst[:start], err
+	}
+	if len(out)-start > MaxMessage {
+		return dst[:start], errRowSize
+	}
+	binary.BigEndian.PutUint32(out[start+1:], uint32(len(out)-start-1))
+	return out, nil
+}
+
+// appendTuple appends the rewritten form of a tuple: a number of columns and that many cells, as in
+// DataRow and in the binary format of COPY.
+func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
+	start := len(dst)
 	if len(body) < 2 || int(binary.BigEndian.Uint16(body)) != r.columns {
 		return dst, errRowColumns
 	}
-	dst = append(dst, DataRow, 0, 0, 0, 0)
 	run, pos := 0, 2 // body[run:pos] passes, not yet copied
 	for i := range r.masked {
 		m := &r.masked[i]
@@ -140,12 +154,7 @@ func (r *RowRewriter) Append(dst, body []byte) ([]byte, error) {
 	if pos != len(body) {
 		return dst[:start], errTrailing
 	}
-	dst = append(dst, body[run:]...)
-	if len(dst)-start > MaxMessage {
-		return dst[:start], errRowSize
-	}
-	binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-1))
-	return dst, nil
+	return append(dst, body[run:]...), nil
 }
 
 // cellAt returns the cell at pos and where the next one begins; nil is NULL.

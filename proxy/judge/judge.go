@@ -173,7 +173,14 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 	if d.Verdict == roles.Mask {
 		s.Action = session.Mask
 	}
-	if !j.clear {
+	switch {
+	case j.clear:
+	case p.Kind == sqlparse.KindCopyFrom:
+		s.CopyIn = true
+	case p.Kind == sqlparse.KindCopyTo:
+		s.Rows = false
+		s.CopyOut = b.policy.compiler.copyOut(b.Bound, p, d, j.source.Stale)
+	default:
 		s.Compile = b.policy.compiler.program(b.Bound, p, d, j.source.Stale)
 	}
 	return s

@@ -65,6 +65,12 @@ type Statement struct {
 	// rewriter passes rows as they are. The formats in fields are those of the rows to come.
 	// It is set for every statement of a masked role that returns rows.
 	Compile func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error)
+
+	// CopyOut checks a CopyOutResponse (0 text, 1 binary; number of columns) against the analysis and
+	// returns the layout of the rows; a nil layout passes them as they are. It is set for COPY … TO
+	// STDOUT of a masked role.
+	CopyOut func(format, columns int, settings masking.Session) (*wire.CopyLayout, *wire.Error)
+	CopyIn  bool // COPY … FROM STDIN
 }
 
 // AuditInfo is the part of an audit record that is known before a statement runs.

@@ -58,7 +58,8 @@ func (s *Session) serverMessages(b []byte, stable bool) (n, need int) {
 // streams reports whether only the header of a message is of interest.
 func (s *Session) streams(typ byte, size int) bool {
 	if s.masked {
-		return typ == wire.DataRow && (s.muted != nil || s.rowsPass())
+		return typ == wire.DataRow && (s.muted != nil || s.rowsPass()) ||
+			typ == wire.CopyData && s.run.active && (s.muted != nil || s.run.copy.state == copyPasses)
 	}
 	switch typ {
 	case wire.DataRow, wire.CopyData, wire.RowDescription, wire.ParameterDescription, wire.NoticeResponse,
@@ -162,14 +163,16 @@ func (s *Session) serverMessage(typ byte, m []byte, stable bool) {
 		s.parameterStatus(m, body, stable)
 	case wire.NotificationResponse:
 		s.notification(body)
+	case wire.CopyOutResponse:
+		s.copyOutResponse(m, body, stable)
+	case wire.CopyInResponse:
+		s.copyInResponse(m, body, stable)
+	case wire.CopyData:
+		s.copyOutData(body)
 	case wire.CopyDone:
-		if s.masked {
-			s.fatal(wire.CopyRefused())
-			return
-		}
-		s.emit(s.head(), m, stable)
-	case wire.CopyInResponse, wire.CopyOutResponse, wire.CopyBothResponse, wire.CopyData:
-		s.fatal(wire.CopyRefused()) // a clear role's stream
+		s.copyOutDone(m, stable)
+	case wire.CopyBothResponse:
+		s.fatal(wire.CopyRefused())
 	case wire.Authentication, wire.BackendKeyData, wire.NegotiateProtocolVersion, wire.FunctionCallResponse:
 		s.fatal(wire.UpstreamProtocolViolation(fmt.Errorf("message type %q after the login", typ)))
 	default: // BackendHeader knows the same types

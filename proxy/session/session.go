@@ -94,6 +94,7 @@ type Session struct {
 	skipping bool        // an error: what the client sends is dropped until its Sync, as the server does
 	unsynced bool        // extended messages were forwarded since the last Sync
 	copyIn   bool        // the client is sending COPY data
+	copyDue  bool        // a masked role's COPY FROM is under way, and may yet ask for data
 	settle   bool        // the client waits until every reply is in
 	group    uint64      // counts the client's Syncs: an error is of one group's messages
 	muted    *wire.Error // a result was refused on the way: nothing passes until ReadyForQuery

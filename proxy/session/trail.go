@@ -18,6 +18,7 @@ type execution struct {
 	rows     int64
 	bytes    int64
 	program  rowProgram // of a Query
+	copy     copyRun
 }
 
 // record is an audit record to append.

@@ -1,0 +1,488 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
+
+// ParseCopyResponse parses the body of CopyInResponse or CopyOutResponse (PostgreSQL docs, section
+// 55.7): the format of the whole, 0 text or 1 binary, and the number of columns. A column in
+// another format than the whole is an error: COPY has none.
+func ParseCopyResponse(body []byte) (format, columns int, err error) {
+	r := reader{b: body}
+	format = int(r.byte())
+	columns = r.count(2)
+	if format > 1 {
+		r.fail(errCopyFormat)
+	}
+	for range columns {
+		if int(r.int16()) != format {
+			r.fail(errCopyFormat)
+		}
+	}
+	return format, columns, r.end()
+}
+
+// AppendCopyResponse appends a CopyInResponse or CopyOutResponse of so many columns.
+func AppendCopyResponse(dst []byte, typ byte, format, columns int) []byte {
+	dst, at := begin(dst, typ)
+	dst = binary.BigEndian.AppendUint16(append(dst, byte(format)), uint16(columns))
+	for range columns {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(format))
+	}
+	return finish(dst, at)
+}
+
+// CopyFormat is the format of the rows of a COPY.
+type CopyFormat uint8
+
+// The formats of COPY (PostgreSQL docs, COPY, File Formats).
+const (
+	CopyText CopyFormat = iota
+	CopyCSV
+	CopyBinary
+)
+
+// CopyLayout says how the rows of COPY … TO STDOUT stand in its data, and what happens to their
+// cells. Bytes are ASCII, no line ends, and different from each other as PostgreSQL demands; the
+// data is in an encoding none of whose other characters holds an ASCII byte.
+type CopyLayout struct {
+	Format        CopyFormat
+	Delimiter     byte     // text, CSV
+	Quote, Escape byte     // CSV
+	Null          string   // text, CSV
+	Header        []string // what the first row must be; nil: there is none
+	Cells         []Cell
+	ForceQuote    []bool // CSV: masked cells that are quoted in any case; nil: none
+}
+
+// CopyRewriter rewrites the rows of one COPY, wherever its data is cut into messages.
+type CopyRewriter struct {
+	layout *CopyLayout
+	tuples *RowRewriter // binary
+	limit  int
+
+	carry  []byte // the beginning of a row
+	pos    int    // of it, how much scan has seen
+	state  uint8  // of scan
+	cells  int    // binary: cells of the row still to come
+	stage  copyStage
+	rows   int64
+	value  []byte // scratch: a cell, unescaped
+	masked []byte // scratch: a cell, masked
+}
+
+type copyStage uint8
+
+const (
+	copyHead copyStage = iota // before the header
+	copyBody
+	copyTail // after the trailer of the binary format
+)
+
+// States of scan in CSV, and within a binary row.
+const (
+	scanField   uint8 = iota // at the start of a field, or of a row
+	scanPlain                // in a field without quotes
+	scanQuoted               // within quotes
+	scanEscaped              // after an escape character that is not the quote
+	scanQuote                // after a quote within quotes, where it is its own escape
+	scanTuple                // within a binary row
+)
+
+var (
+	errCopyFormat  = errors.New("a column of a COPY is in another format")
+	errCopyRow     = errors.New("a row of a COPY is not as its options say")
+	errCopyHeader  = errors.New("the header of a COPY is not as the analysis foresaw")
+	errCopyEnd     = errors.New("the data of a COPY ends within a row")
+	errCopyRowSize = errors.New("a row of a COPY is larger than a session may hold")
+)
+
+// NewCopyRewriter returns a rewriter that holds up to limit bytes of a row.
+func NewCopyRewriter(l *CopyLayout, limit int) *CopyRewriter {
+	r := &CopyRewriter{layout: l, limit: limit}
+	switch {
+	case l.Format == CopyBinary:
+		r.tuples = NewRowRewriter(l.Cells)
+	case l.Header == nil:
+		r.stage = copyBody
+	}
+	return r
+}
+
+// Rows returns how many rows have been rewritten.
+func (r *CopyRewriter) Rows() int64 { return r.rows }
+
+// Append appends the rewritten form of the rows that end in data, which goes on where the last call
+// left off. Nothing is appended for a row that has not ended. After an error nothing more may be
+// rewritten. Data and dst must not overlap.
+func (r *CopyRewriter) Append(dst, data []byte) ([]byte, error) {
+	b := data
+	held := len(r.carry) > 0
+	if held {
+		r.carry = append(r.carry, data...)
+		b = r.carry
+	}
+	n := 0
+	for n < len(b) {
+		end, err := r.scan(b[n:])
+		if err != nil {
+			return dst, err
+		}
+		if end == 0 {
+			break
+		}
+		if dst, err = r.row(dst, b[n:n+end]); err != nil {
+			return dst, err
+		}
+		n += end
+		r.pos, r.state = 0, scanField
+	}
+	if len(b)-n > r.limit {
+		return dst, errCopyRowSize
+	}
+	switch {
+	case n == len(b) && cap(r.carry) > keepCarry:
+		r.carry = nil
+	case held:
+		r.carry = r.carry[:copy(r.carry, b[n:])]
+	default:
+		r.carry = append(r.carry[:0], b[n:]...)
+	}
+	return dst, nil
+}
+
+// keepCarry is the size up to which the buffer for the beginning of a row is kept.
+const keepCarry = 64 << 10
+
+// End says that the data is complete: an error when it is not.
+func (r *CopyRewriter) End() error {
+	if len(r.carry) > 0 || r.layout.Format == CopyBinary && r.stage != copyTail {
+		return errCopyEnd
+	}
+	return nil
+}
+
+// scan looks for the end of the row at the start of b, from where it left off: 0 means that it is
+// not there yet.
+func (r *CopyRewriter) scan(b []byte) (end int, err error) {
+	switch r.layout.Format {
+	case CopyText:
+		// A line end in a value is written \n.
+		if i := bytes.IndexByte(b[r.pos:], '\n'); i >= 0 {
+			return r.pos + i + 1, nil
+		}
+		r.pos = len(b)
+		return 0, nil
+	case CopyCSV:
+		return r.scanCSV(b), nil
+	}
+	return r.scanBinary(b)
+}
+
+func (r *CopyRewriter) scanCSV(b []byte) (end int) {
+	l := r.layout
+	state := r.state
+	for i := r.pos; i < len(b); i++ {
+		c := b[i]
+		switch state {
+		case scanQuoted:
+			switch {
+			case c == l.Quote && l.Quote == l.Escape:
+				state = scanQuote
+			case c == l.Quote:
+				state = scanPlain
+			case c == l.Escape:
+				state = scanEscaped
+			}
+			continue
+		case scanEscaped:
+			state = scanQuoted
+			continue
+		case scanQuote:
+			if c == l.Quote {
+				state = scanQuoted
+				continue
+			}
+			state = scanPlain
+		}
+		switch {
+		case c == '\n':
+			return i + 1
+		case c == l.Delimiter:
+			state = scanField
+		case state == scanField && c == l.Quote:
+			state = scanQuoted
+		default:
+			state = scanPlain
+		}
+	}
+	r.pos, r.state = len(b), state
+	return 0
+}
+
+// copySignature begins the binary format; flags and an extension without anything follow.
+const copySignature = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00"
+
+func (r *CopyRewriter) scanBinary(b []byte) (end int, err error) {
+	switch {
+	case r.stage == copyTail:
+		return 0, errCopyRow
+	case r.stage == copyHead:
+		if len(b) < len(copySignature) {
+			return 0, nil
+		}
+		if string(b[:len(copySignature)]) != copySignature {
+			return 0, errCopyHeader
+		}
+		return len(copySignature), nil
+	case r.state == scanField:
+		if len(b) < 2 {
+			return 0, nil
+		}
+		switch n := int(binary.BigEndian.Uint16(b)); n {
+		case 0xffff:
+			return 2, nil
+		case r.tuples.Columns():
+			r.state, r.pos, r.cells = scanTuple, 2, n
+		default:
+			return 0, errRowColumns
+		}
+	}
+	for r.cells > 0 {
+		if len(b)-r.pos < 4 {
+			return 0, nil
+		}
+		n := int32(binary.BigEndian.Uint32(b[r.pos:]))
+		if n < -1 || int64(n) > int64(r.limit) {
+			return 0, errBadLength
+		}
+		next := r.pos + 4 + max(int(n), 0)
+		if next > len(b) {
+			return 0, nil
+		}
+		r.pos = next
+		r.cells--
+	}
+	return r.pos, nil
+}
+
+// row appends a whole row, rewritten.
+func (r *CopyRewriter) row(dst, row []byte) ([]byte, error) {
+	if r.layout.Format == CopyBinary {
+		switch {
+		case r.stage == copyHead:
+			r.stage = copyBody
+			return append(dst, row...), nil
+		case len(row) == 2 && row[0] == 0xff && row[1] == 0xff:
+			r.stage = copyTail
+			return append(dst, row...), nil
+		}
+		r.rows++
+		return r.tuples.appendTuple(dst, row)
+	}
+	if r.stage == copyHead {
+		r.stage = copyBody
+		return r.header(dst, row)
+	}
+	r.rows++
+	run, pos := 0, 0 // row[run:pos] passes, not yet copied
+	last := len(r.layout.Cells) - 1
+	for i := range r.layout.Cells {
+		c := &r.layout.Cells[i]
+		end, value, null, err := r.field(row, pos, c.Masker != nil)
+		if err != nil {
+			return dst, err
+		}
+		if want := r.layout.Delimiter; i < last && row[end] != want || i == last && end != len(row)-1 {
+			return dst, errRowColumns
+		}
+		if c.Masker != nil && (!null || c.Nulls) {
+			dst = append(dst, row[run:pos]...)
+			run = end
+			if dst, err = r.mask(dst, i, value, null); err != nil {
+				return dst, err
+			}
+		}
+		pos = end + 1
+	}
+	return append(dst, row[run:]...), nil
+}
+
+// mask appends the masked form of a cell.
+func (r *CopyRewriter) mask(dst []byte, i int, value []byte, null bool) ([]byte, error) {
+	if null {
+		value = nil
+	} else if value == nil {
+		value = []byte{}
+	}
+	out, ok := r.layout.Cells[i].Masker.MaskCell(r.masked[:0], value)
+	if !ok {
+		return append(dst, r.layout.Null...), nil
+	}
+	r.masked = out
+	if r.layout.Format == CopyText {
+		return r.escape(dst, out), nil
+	}
+	return r.quote(dst, out, r.layout.ForceQuote != nil && r.layout.ForceQuote[i]), nil
+}
+
+// field finds the end of the field at pos of a text or CSV row, and its value when that is wanted.
+func (r *CopyRewriter) field(row []byte, pos int, wanted bool) (end int, value []byte, null bool, err error) {
+	if r.layout.Format == CopyText {
+		return r.textField(row, pos, wanted)
+	}
+	return r.csvField(row, pos, wanted)
+}
+
+func (r *CopyRewriter) textField(row []byte, pos int, wanted bool) (end int, value []byte, null bool, err error) {
+	l := r.layout
+	escapes := false
+	end = pos
+	for ; end < len(row); end++ {
+		c := row[end]
+		if c == '\\' {
+			escapes = true
+			end++
+		} else if c == l.Delimiter || c == '\n' {
+			break
+		}
+	}
+	if end >= len(row) {
+		return 0, nil, false, errCopyRow
+	}
+	raw := row[pos:end:end]
+	if string(raw) == l.Null {
+		return end, raw, true, nil
+	}
+	if !wanted || !escapes {
+		return end, raw, false, nil
+	}
+	value = r.value[:0]
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '\\' {
+			i++
+			switch c = raw[i]; c {
+			case 'b':
+				c = '\b'
+			case 'f':
+				c = '\f'
+			case 'n':
+				c = '\n'
+			case 'r':
+				c = '\r'
+			case 't':
+				c = '\t'
+			case 'v':
+				c = '\v'
+			case '\\', l.Delimiter:
+			default:
+				return 0, nil, false, errCopyRow
+			}
+		}
+		value = append(value, c)
+	}
+	r.value = value
+	return end, value, false, nil
+}
+
+func (r *CopyRewriter) csvField(row []byte, pos int, wanted bool) (end int, value []byte, null bool, err error) {
+	l := r.layout
+	if row[pos] != l.Quote {
+		for end = pos; row[end] != l.Delimiter && row[end] != '\n'; end++ {
+			if row[end] == l.Quote {
+				return 0, nil, false, errCopyRow
+			}
+		}
+		raw := row[pos:end:end]
+		return end, raw, string(raw) == l.Null, nil
+	}
+	value = r.value[:0]
+	for i := pos + 1; i < len(row); i++ {
+		c := row[i]
+		switch {
+		case c == l.Escape && i+1 < len(row) && (row[i+1] == l.Quote || row[i+1] == l.Escape):
+			i++
+			c = row[i]
+		case c == l.Quote:
+			r.value = value
+			if i+1 >= len(row) || row[i+1] != l.Delimiter && row[i+1] != '\n' {
+				return 0, nil, false, errCopyRow
+			}
+			return i + 1, value, false, nil
+		case c == l.Escape:
+			return 0, nil, false, errCopyRow
+		}
+		if wanted {
+			value = append(value, c)
+		}
+	}
+	return 0, nil, false, errCopyRow
+}
+
+// escape appends a value as the text format has it.
+func (r *CopyRewriter) escape(dst, value []byte) []byte {
+	for _, c := range value {
+		switch c {
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		case '\v':
+			dst = append(dst, '\\', 'v')
+		case '\\', r.layout.Delimiter:
+			dst = append(dst, '\\', c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// quote appends a value as CSV has it, in quotes when it has to be, or is told to be.
+func (r *CopyRewriter) quote(dst, value []byte, force bool) []byte {
+	l := r.layout
+	quoted := force || string(value) == l.Null || len(l.Cells) == 1 && string(value) == `\.`
+	for i := 0; !quoted && i < len(value); i++ {
+		c := value[i]
+		quoted = c == l.Delimiter || c == l.Quote || c == '\n' || c == '\r'
+	}
+	if !quoted {
+		return append(dst, value...)
+	}
+	dst = append(dst, l.Quote)
+	for _, c := range value {
+		if c == l.Quote || c == l.Escape {
+			dst = append(dst, l.Escape)
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, l.Quote)
+}
+
+// header appends the first row when it is the one foreseen: otherwise it might be data.
+func (r *CopyRewriter) header(dst, row []byte) ([]byte, error) {
+	pos := 0
+	for i, name := range r.layout.Header {
+		end, value, _, err := r.field(row, pos, true)
+		if err != nil {
+			return dst, err
+		}
+		if i < len(r.layout.Header)-1 && row[end] != r.layout.Delimiter || i == len(r.layout.Header)-1 && end != len(row)-1 {
+			return dst, errRowColumns
+		}
+		if string(value) != name {
+			return dst, errCopyHeader
+		}
+		pos = end + 1
+	}
+	return append(dst, row...), nil
+}
