@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -68,6 +69,40 @@ func TestSkippedMessagesChangeNothing(t *testing.T) {
 			}
 			if rows < 20*c.rows {
 				t.Errorf("statement %q, %s: %d rows", name, c.label, rows)
+			}
+		}
+	}
+}
+
+// TestFlushWithABody: a message that makes the server skip what follows without pgveil's knowing ends the session.
+func TestFlushWithABody(t *testing.T) {
+	t.Parallel()
+	s := canaries(t)
+	p := start(t, server, nil)
+	const harmless, protected = "SELECT upper(risk_tier) FROM patients", "SELECT upper(ssn) FROM patients"
+	for _, body := range []string{"", "x", "\x00", strings.Repeat("x", 100_000)} {
+		for _, typ := range []string{"H", "S"} {
+			w := p.wire(clinic.Developer)
+			w.ask(query(harmless), query(protected))
+			w.received()
+			w.write([]byte(typ + packet(body)))
+			if body != "" {
+				w.until('E')
+			}
+			// The connection may be closed by now.
+			w.Conn.Write(encode(t, query(harmless), query(harmless), sync_, query(protected)))
+			if body != "" {
+				if got := script(w.rest()); got != "" {
+					t.Errorf("%s with %d bytes: %q", typ, len(body), got)
+				}
+			} else if typ == "H" {
+				w.until('Z') // of the three queries and the Sync
+				w.until('Z')
+				w.until('Z')
+				w.until('Z')
+			}
+			if leaks := s.find(w.received(), ""); len(leaks) > 0 {
+				t.Errorf("%s with %d bytes leaks %s", typ, len(body), leaks)
 			}
 		}
 	}

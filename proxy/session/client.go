@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+
 	"pgveil/sqlparse"
 	"pgveil/wire"
 )
@@ -8,7 +10,7 @@ import (
 // clientBlocked reports whether the client's messages have to wait.
 func (s *Session) clientBlocked() bool {
 	return s.decision.pending() || s.probing.state == probeRuns || s.q.len() >= maxPending || s.q.bytes >= maxPendingBytes ||
-		len(s.toServer.buf) >= highWater || s.settle && s.q.len() > 0 || s.awaitsCopy()
+		len(s.toServer.buf) >= highWater || s.settle && s.q.len() > 0
 }
 
 // clientMessages deals with the client's messages; see messages.
@@ -38,10 +40,6 @@ func (s *Session) clientMessages(b []byte, stable bool) (n, need int) {
 			s.decision = decision{}
 			s.client.stream, s.client.drop = size, true
 			continue
-		}
-		if s.masked && s.copyIn && !duringCopy(typ) {
-			s.fatal(wire.ProtocolViolation("unexpected message type during COPY from stdin"))
-			return len(b), 0
 		}
 		want := s.wantOfClient(typ, size)
 		if want > s.cfg.MaxMessageBytes+wire.HeaderSize && typ == wire.Bind {
@@ -97,7 +95,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 	s.client.stream, s.client.drop = size, false
 	switch typ {
 	case wire.CopyData:
-		s.copyData(size)
+		s.client.drop = s.masked
 	case wire.FunctionCall:
 		if s.masked {
 			s.client.stream = 0
@@ -154,8 +152,9 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 	case wire.Close:
 		err = s.clientClose(m, body, stable)
 	case wire.Sync:
-		if s.masked && s.copyIn {
-			break // the server would ignore it
+		if len(body) > 0 && s.masked {
+			err = errors.New("a Sync has no body")
+			break
 		}
 		s.toServer.pass(m, stable)
 		if !s.copyIn { // the server ignores it there
@@ -164,7 +163,9 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.group++
 		}
 	case wire.Flush:
-		if s.masked && s.copyIn {
+		if len(body) > 0 && s.masked {
+			// The server would skip what follows, and there is no reply to tell by.
+			err = errors.New("a Flush has no body")
 			break
 		}
 		s.toServer.pass(m, stable)
@@ -175,7 +176,7 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.toServer.pass(m, stable)
 		}
 	case wire.CopyDone, wire.CopyFail:
-		if s.masked && !s.copyIn {
+		if s.masked {
 			break // no COPY is under way: the server would ignore it
 		}
 		s.toServer.pass(m, stable)
@@ -298,9 +299,8 @@ func (s *Session) forwarded(st *Statement) {
 	if st.Names == sqlparse.NamesCatalog {
 		s.definitions = true
 	}
-	s.copyDue = s.copyDue || st.CopyIn && s.masked
 	switch st.Tag {
-	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION",
 		"SAVEPOINT", "RELEASE", "DEALLOCATE":
 	default:
 		s.settingsPending = true
