@@ -1,8 +1,6 @@
 package session
 
 import (
-	"errors"
-
 	"pgveil/sqlparse"
 	"pgveil/wire"
 )
@@ -10,7 +8,7 @@ import (
 // clientBlocked reports whether the client's messages have to wait.
 func (s *Session) clientBlocked() bool {
 	return s.decision.pending() || s.probing.state == probeRuns || s.q.len() >= maxPending || s.q.bytes >= maxPendingBytes ||
-		len(s.toServer.buf) >= highWater || s.settle && s.q.len() > 0
+		len(s.toServer.buf) >= highWater || s.settle && s.q.len() > 0 || s.awaitsCopy()
 }
 
 // clientMessages deals with the client's messages; see messages.
@@ -40,6 +38,10 @@ func (s *Session) clientMessages(b []byte, stable bool) (n, need int) {
 			s.decision = decision{}
 			s.client.stream, s.client.drop = size, true
 			continue
+		}
+		if s.masked && s.copyIn && !duringCopy(typ) {
+			s.fatal(wire.ProtocolViolation("unexpected message type during COPY from stdin"))
+			return len(b), 0
 		}
 		want := s.wantOfClient(typ, size)
 		if want > s.cfg.MaxMessageBytes+wire.HeaderSize && typ == wire.Bind {
@@ -95,7 +97,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 	s.client.stream, s.client.drop = size, false
 	switch typ {
 	case wire.CopyData:
-		s.client.drop = s.masked
+		s.copyData(size)
 	case wire.FunctionCall:
 		if s.masked {
 			s.client.stream = 0
@@ -152,9 +154,8 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 	case wire.Close:
 		err = s.clientClose(m, body, stable)
 	case wire.Sync:
-		if len(body) > 0 && s.masked {
-			err = errors.New("a Sync has no body")
-			break
+		if s.masked && s.copyIn {
+			break // the server would ignore it
 		}
 		s.toServer.pass(m, stable)
 		if !s.copyIn { // the server ignores it there
@@ -163,9 +164,7 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.group++
 		}
 	case wire.Flush:
-		if len(body) > 0 && s.masked {
-			// The server would skip what follows, and there is no reply to tell by.
-			err = errors.New("a Flush has no body")
+		if s.masked && s.copyIn {
 			break
 		}
 		s.toServer.pass(m, stable)
@@ -176,7 +175,7 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.toServer.pass(m, stable)
 		}
 	case wire.CopyDone, wire.CopyFail:
-		if s.masked {
+		if s.masked && !s.copyIn {
 			break // no COPY is under way: the server would ignore it
 		}
 		s.toServer.pass(m, stable)
@@ -299,8 +298,9 @@ func (s *Session) forwarded(st *Statement) {
 	if st.Names == sqlparse.NamesCatalog {
 		s.definitions = true
 	}
+	s.copyDue = s.copyDue || st.CopyIn && s.masked
 	switch st.Tag {
-	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION",
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",
 		"SAVEPOINT", "RELEASE", "DEALLOCATE":
 	default:
 		s.settingsPending = true
