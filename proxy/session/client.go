@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+
 	"pgveil/sqlparse"
 	"pgveil/wire"
 )
@@ -154,6 +156,10 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 	case wire.Close:
 		err = s.clientClose(m, body, stable)
 	case wire.Sync:
+		if len(body) > 0 && s.masked {
+			err = errors.New("a Sync has no body")
+			break
+		}
 		if s.masked && s.copyIn {
 			break // the server would ignore it
 		}
@@ -164,6 +170,11 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.group++
 		}
 	case wire.Flush:
+		if len(body) > 0 && s.masked {
+			// The server would skip what follows, and there is no reply to tell by.
+			err = errors.New("a Flush has no body")
+			break
+		}
 		if s.masked && s.copyIn {
 			break
 		}
