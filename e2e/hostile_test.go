@@ -314,7 +314,8 @@ func TestNothingGrows(t *testing.T) {
 	}
 	settled := func(want usage) usage {
 		var u usage
-		p.eventually("the connections are closed", func() bool { u = p.usage(); return u.files <= want.files })
+		// The connections that verifiers are read over stay open for a while.
+		p.eventually("the connections are closed", func() bool { u = p.usage(); return u.files <= want.files+8 })
 		return u
 	}
 	idle := p.usage()
