@@ -17,6 +17,14 @@ type analysis struct {
 	cat  *catalog.Snapshot
 	path []string // the search path in force
 
+	// In the body of a function and in a view: see bodyPath.
+	session     []string // the path that string bodies called from here look names up in
+	openSession bool     // that path is not known
+	openPath    bool     // path is not known
+	openTemp    bool     // whether temporary objects come first in it is not known
+	frame       *frame   // the call whose body is being analysed
+	bodies      map[catalog.OID]*functionBody
+
 	plan    *Plan
 	sources map[sourceKey]SourceID
 	root    *pg.SelectStmt // the statement, when it is a SELECT
@@ -68,6 +76,9 @@ func (a *analysis) leave() { a.depth-- }
 
 // pos turns a position of the parser into an offset in the statement.
 func (a *analysis) pos(loc int32) int {
+	if a.frame != nil {
+		return a.frame.site
+	}
 	if loc < 0 || a.view != "" || int(loc) < a.offset {
 		return -1
 	}
@@ -105,6 +116,9 @@ func (a *analysis) sourceID(rel *catalog.Relation, num int16, name string) Sourc
 func (a *analysis) predicate(use Use, l Label, peers Set, clause string, loc int32) {
 	if l.empty() && peers.Empty() {
 		return
+	}
+	if a.frame != nil && a.view == "" {
+		clause += " of function " + a.frame.name
 	}
 	a.plan.Predicates = append(a.plan.Predicates, Predicate{
 		Columns: l.columns(), Use: use, Peers: peers, Opaque: l.Opaque, Clause: clause, View: a.view, Position: a.pos(loc),

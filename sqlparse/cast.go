@@ -47,7 +47,8 @@ func (a *analysis) typeOf(t *pg.TypeName) typeRef {
 func (a *analysis) findType(name []string) *catalog.Type {
 	switch len(name) {
 	case 1:
-		for _, s := range a.path {
+		has := func(s string) bool { return a.cat.TypeByName(s, name[0]) != nil }
+		for _, s := range a.typeSchemas(name[0], has) {
 			if t := a.cat.TypeByName(s, name[0]); t != nil {
 				return t
 			}

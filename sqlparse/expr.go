@@ -96,7 +96,10 @@ func (a *analysis) constant(c *pg.A_Const) value {
 	}
 	text := func(t catalog.OID, s string) value {
 		v := literal(t)
-		v.text = &s
+		if a.frame == nil || strings.IndexByte(s, '\\') < 0 {
+			// In a body it may mean another text: see standard_conforming_strings.
+			v.text = &s
+		}
 		return v
 	}
 	switch v := c.Val.(type) {
@@ -129,6 +132,9 @@ func isDigits(s string) bool {
 }
 
 func (a *analysis) param(p *pg.ParamRef) value {
+	if a.frame != nil {
+		return a.parameter(int(p.Number))
+	}
 	if a.view == "" && p.Number >= 1 && int(p.Number) <= len(a.env.ParamTypes) && a.env.ParamTypes[p.Number-1] != 0 {
 		if t := catalog.OID(a.env.ParamTypes[p.Number-1]); t != oidUnknown {
 			return literal(t)
@@ -171,6 +177,9 @@ func (a *analysis) columnRef(ref *pg.ColumnRef, sc *scope) value {
 		if it := a.qualified(sc, "", last, ref.Location); it != nil {
 			return a.wholeRow(it)
 		}
+		if v, _, ok := a.parameterNamed(parts); ok {
+			return v
+		}
 		a.noColumn(ref.Location, quoted(last))
 	}
 	if it := a.itemNamed(sc, parts[:n-1], ref.Location); it != nil {
@@ -178,6 +187,12 @@ func (a *analysis) columnRef(ref *pg.ColumnRef, sc *scope) value {
 			return c.value
 		}
 		return a.attributeFunction(a.row(it), last, ref.Location)
+	}
+	if v, rest, ok := a.parameterNamed(parts); ok {
+		for _, name := range rest {
+			v = a.field(v, name, ref.Location)
+		}
+		return v
 	}
 	a.refuse(stateNoTable, RuleName, ref.Location, "missing FROM-clause entry for table %s", quoted(parts[n-2]))
 	return value{}

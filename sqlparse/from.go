@@ -104,7 +104,8 @@ func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
 	case rv.Schemaname != "":
 		rel = a.cat.RelationByName(rv.Schemaname, rv.Relname)
 	default:
-		for _, s := range a.path {
+		has := func(s string) bool { return a.cat.RelationByName(s, rv.Relname) != nil }
+		for _, s := range a.relationSchemas(rv.Relname, has) {
 			if rel = a.cat.RelationByName(s, rv.Relname); rel != nil {
 				break
 			}

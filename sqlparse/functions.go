@@ -32,7 +32,7 @@ func (a *analysis) functionsNamed(name []string) []*catalog.Function {
 	switch len(name) {
 	case 1:
 		var out []*catalog.Function
-		for _, s := range a.path {
+		for _, s := range a.callSchemas() {
 			if tempSchema(s) {
 				continue // functions of pg_temp must be named with it
 			}
@@ -139,6 +139,9 @@ func inputNames(f *catalog.Function) []string {
 // narrow keeps the candidates that PostgreSQL may choose for arguments of
 // these types: all that are left when it is not certain which.
 func (a *analysis) narrow(cands []candidate, args []value) []candidate {
+	if a.openPath {
+		return a.narrowOpen(cands, args)
+	}
 	certain := true
 	for i := range args {
 		certain = certain && args[i].typ != 0
@@ -310,11 +313,12 @@ func (a *analysis) call(c *call) value {
 	first := true
 	merge := func(v value) {
 		if first {
-			out.label, out.typ, out.fields, out.grows, out.out = v.label, v.typ, v.fields, v.grows, v.out
+			out.label, out.chosen, out.typ, out.fields, out.grows, out.out = v.label, v.chosen, v.typ, v.fields, v.grows, v.out
 			first = false
 			return
 		}
-		out.label = out.label.union(v.label)
+		out.label, out.chosen = out.label.union(v.label), out.chosen.union(v.chosen)
+		out.fields = nil
 		out.grows = out.grows || v.grows
 		if out.typ != v.typ {
 			out.typ, out.fields = 0, nil
@@ -378,6 +382,13 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 	for i := range args {
 		passed[i] = a.pass(args[i], c.params[i], loc)
 	}
+	if v, ok := a.inline(c.fn, passed, c.index, out.typ, loc); ok {
+		if c.fn.Set {
+			a.sets++
+		}
+		v.out = outName(c.fn)
+		return v
+	}
 	out.label, out.grows = a.run(c.fn, passed, c.index, loc)
 	if c.fn.Set {
 		a.sets++
@@ -423,6 +434,9 @@ func (a *analysis) invoke(f *catalog.Function, args []value, loc int32) Label {
 	index := make([]int, len(args))
 	for i := range index {
 		index[i] = i
+	}
+	if v, ok := a.inline(f, args, index, f.Result, loc); ok {
+		return v.full().derive()
 	}
 	l, _ := a.run(f, args, index, loc)
 	return l

@@ -8,7 +8,7 @@ func (a *analysis) operatorsNamed(name []string, n int) []*catalog.Operator {
 	var all []*catalog.Operator
 	switch len(name) {
 	case 1:
-		for _, s := range a.path {
+		for _, s := range a.callSchemas() {
 			if !tempSchema(s) {
 				all = append(all, a.cat.OperatorsByName(s, name[0])...)
 			}
@@ -50,7 +50,7 @@ func (a *analysis) resolve(name []string, args []value) []candidate {
 	seen := map[[2]catalog.OID]string{}
 	for _, o := range a.operatorsNamed(name, len(args)) {
 		key := [2]catalog.OID{o.Left, o.Right}
-		if s, ok := seen[key]; ok && s != o.Schema {
+		if s, ok := seen[key]; ok && s != o.Schema && !a.openPath {
 			continue // shadowed by a schema earlier in the path
 		}
 		seen[key] = o.Schema
@@ -77,7 +77,7 @@ func (a *analysis) operator(name []string, args []value, loc int32) value {
 	out := a.apply(chosen[0], args, loc)
 	for _, c := range chosen[1:] {
 		v := a.apply(c, args, loc)
-		out.label = out.label.union(v.label)
+		out.label, out.chosen = out.label.union(v.label), out.chosen.union(v.chosen)
 		out.grows = out.grows || v.grows
 		if out.typ != v.typ {
 			out.typ = 0
@@ -103,6 +103,9 @@ func (a *analysis) narrowOperator(cands []candidate, args []value) []candidate {
 		if unknown {
 			tries = append(tries, [2]catalog.OID{a.base(l), a.base(r)})
 		}
+		if a.openPath {
+			return a.narrowOpen(cands, []value{{typ: l, param: args[0].param}, {typ: r, param: args[1].param}})
+		}
 		for _, t := range tries {
 			for _, c := range cands {
 				if c.params[0] == t[0] && c.params[1] == t[1] && t[0] != oidUnknown {
@@ -120,4 +123,14 @@ func (a *analysis) operationName(name []string, args []value) string {
 		return op + " " + a.typeName(args[0].typ)
 	}
 	return a.typeName(args[0].typ) + " " + op + " " + a.typeName(args[1].typ)
+}
+
+// ownOperator reports whether the operator may be one whose function is analysed through its body.
+func (a *analysis) ownOperator(op []string, l, r value) bool {
+	for _, c := range a.resolve(op, []value{l, r}) {
+		if c.fn != nil && a.inlines(c.fn) {
+			return true
+		}
+	}
+	return false
 }

@@ -178,6 +178,11 @@ func (a *analysis) compare(op []string, l, r value, other Use, loc int32) {
 		a.predicate(UseExpression, v.full(), Set{}, a.clause, loc)
 		return
 	}
+	if a.ownOperator(op, l, r) {
+		// Whatever it is called, it compares as its author likes.
+		a.predicate(UseExpression, v.full(), Set{}, a.clause, loc)
+		return
+	}
 	use := other
 	switch op[len(op)-1] {
 	case "=", "<>":

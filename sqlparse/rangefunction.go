@@ -73,12 +73,15 @@ func (a *analysis) functionColumns(it *item, n *pg.Node, defs []*pg.Node, sc *sc
 	l := v.full().derive()
 	if len(defs) > 0 {
 		cols := make([]column, 0, len(defs))
-		for _, d := range defs {
+		for i, d := range defs {
 			def := d.GetColumnDef()
 			if def == nil {
 				a.unsupportedNode(d)
 			}
 			c := column{name: def.Colname, loaded: true, value: expression(l.tells(), a.typeOf(def.TypeName).oid)}
+			if len(v.fields) == len(defs) && v.fields[i].typ == c.typ {
+				c.label = v.fields[i].full().union(v.chosen.derive())
+			}
 			if !l.empty() && a.checks(c.typ, 0) {
 				a.domainCheck(c.value, c.typ, location(n))
 			}

@@ -67,7 +67,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	_, set := n.GetNode().(*pg.Node_VariableSetStmt)
 	plan.Normalized, plan.Fingerprint = normalize(sql, tokens, set)
 	a := &analysis{
-		Analyser: z, env: env, cat: env.Catalog, path: b.path, plan: plan, sources: map[sourceKey]SourceID{},
+		Analyser: z, env: env, cat: env.Catalog, path: b.path, session: b.path, plan: plan, sources: map[sourceKey]SourceID{},
 		offset: start, trusted: z.trustedDigest(env.Trusted), once: usedOnce(sql, tokens),
 	}
 	a.describe(n, tokens)

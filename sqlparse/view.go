@@ -95,7 +95,7 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 	name := rel.Schema + "." + rel.Name
 	sub := &analysis{
 		Analyser: a.Analyser, env: &Env{Catalog: a.cat, User: a.env.User, Trusted: a.env.Trusted}, cat: a.cat,
-		path: []string{systemSchema}, // pg_get_viewdef qualifies every other name
+		path: []string{systemSchema}, openSession: true, openTemp: true, // pg_get_viewdef qualifies every other name
 		plan: &Plan{}, sources: map[sourceKey]SourceID{}, view: name, views: append(a.views[:len(a.views):len(a.views)], rel.OID),
 		trusted: a.trusted, depth: a.depth, work: a.work,
 	}
