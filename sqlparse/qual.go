@@ -136,7 +136,11 @@ func (a *analysis) side(n *pg.Node, sc *scope) []value {
 		if !q.single {
 			a.fault(chosen, s.Location)
 		}
-		return rowColumns(q)
+		out := rowColumns(q)
+		for i := range out {
+			out[i].chosen = out[i].chosen.union(chosen)
+		}
+		return out
 	}
 	return []value{a.expr(n, sc)}
 }

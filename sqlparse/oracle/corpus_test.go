@@ -81,6 +81,7 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	n.log(t)
+	n.precise(t)
 	if n.columns < 400 {
 		t.Errorf("only %d columns were judged", n.columns)
 	}

@@ -28,7 +28,7 @@ var nodes = map[string]nodeClass{
 	"RELABELTYPE": classPicked, "COERCETODOMAIN": classPicked, "COLLATE": classPicked, "COLLATEEXPR": classPicked, "NAMEDARGEXPR": classPicked,
 	"TARGETENTRY": classPicked, "FIELDSELECT": classSpecial, "RETURNINGEXPR": classPicked,
 
-	"FUNCEXPR": classComputed, "ARRAYCOERCEEXPR": classComputed, "COERCEVIAIO": classComputed, "ROW": classComputed, "ROWEXPR": classComputed,
+	"FUNCEXPR": classSpecial, "ARRAYCOERCEEXPR": classComputed, "COERCEVIAIO": classComputed, "ROW": classComputed, "ROWEXPR": classComputed,
 	"ARRAY": classComputed, "ARRAYEXPR": classComputed, "SUBSCRIPTINGREF": classComputed, "CONVERTROWTYPEEXPR": classComputed,
 	"OPEXPR": classComputed, "DISTINCTEXPR": classComputed, "SCALARARRAYOPEXPR": classComputed, "BOOLEXPR": classComputed,
 	"FIELDSTORE": classComputed, "ROWCOMPARE": classComputed, "ROWCOMPAREEXPR": classComputed, "XMLEXPR": classComputed, "NULLTEST": classComputed,
@@ -103,7 +103,9 @@ func (x *walker) node(n *Node) (Flow, error) {
 		return Flow{}, nil
 	case classComputed:
 		f, err := x.parts(n)
-		return f.computed(), err
+		f = f.computed()
+		f.Fixed = n.Tag == "ARRAY" || n.Tag == "ARRAYEXPR"
+		return f, err
 	case classPicked:
 		f, err := x.parts(n)
 		return f.picked(), err
@@ -128,8 +130,11 @@ func (x *walker) node(n *Node) (Flow, error) {
 			return f, err
 		}
 		chosen, err := x.fields(n, "aggfilter")
-		f, chosen = f.picked(), chosen.computed()
+		f, chosen = x.called(f, n.Text("aggfnoid")), chosen.computed()
 		return f.union(chosen), err
+	case "FUNCEXPR":
+		f, err := x.fields(n, "args")
+		return x.called(f, n.Text("funcid")), err
 	case "WINDOWFUNC":
 		return x.windowFunction(n)
 	case "GROUPINGFUNC":
@@ -171,6 +176,31 @@ func (x *walker) node(n *Node) (Flow, error) {
 		return f, err
 	}
 	return Flow{}, unknown("node %s in an expression", n.Tag)
+}
+
+// called is the flow of a function's result.
+func (x *walker) called(args Flow, function string) Flow {
+	if oid, err := strconv.ParseUint(function, 10, 32); err == nil && x.catalog.Picks(uint32(oid)) {
+		return args.picked()
+	}
+	return args.computed()
+}
+
+// unnestArray is the OID of unnest(anyarray) (PostgreSQL source, src/include/catalog/pg_proc.dat).
+const unnestArray = "2331"
+
+// count gives what the number of rows of a function in FROM depends on.
+func (x *walker) count(v *Value) (Flow, error) {
+	if v == nil || v.Node == nil || v.Node.Tag != "FUNCEXPR" || v.Node.Text("funcretset") != "true" {
+		return Flow{}, nil // one row
+	}
+	if args := v.Node.List("args"); v.Node.Text("funcid") == unnestArray && len(args) == 1 {
+		if f, err := x.expr(&args[0]); err != nil || f.Fixed {
+			return Flow{}, err
+		}
+	}
+	f, err := x.expr(v)
+	return f.computed(), err
 }
 
 // variable follows a reference.
@@ -220,7 +250,20 @@ func (x *walker) written(att int16) (Flow, error) {
 			if t.Node == nil || t.Node.Text("resno") != strconv.Itoa(int(att)) {
 				continue
 			}
-			f, err := x.expr(t.Node.Field("expr"))
+			value := t.Node.Node("expr")
+			if value != nil && value.Tag == "PARAM" && value.Text("paramkind") == paramMulti {
+				f, err := x.multiple(value)
+				if err != nil {
+					return out, err
+				}
+				out = out.union(f)
+				continue
+			}
+			from := t.Node.Field("expr")
+			if args := lengthCast(value); args != nil {
+				from = &args[0] // storing may round; it is that value all the same
+			}
+			f, err := x.expr(from)
 			if err != nil {
 				return out, err
 			}
@@ -228,6 +271,48 @@ func (x *walker) written(att int16) (Flow, error) {
 		}
 	}
 	return out, nil
+}
+
+// lengthCast gives the arguments of an implicit cast to a length (PostgreSQL source,
+// src/backend/parser/parse_coerce.c, coerce_type_typmod), nil for anything else.
+func lengthCast(n *Node) []Value {
+	const implicit = "2" // CoercionForm COERCE_IMPLICIT_CAST
+	if n == nil || n.Tag != "FUNCEXPR" || n.Text("funcformat") != implicit {
+		return nil
+	}
+	args := n.List("args")
+	if len(args) < 2 || args[1].Node == nil || args[1].Node.Tag != "CONST" {
+		return nil
+	}
+	return args
+}
+
+// paramMulti is a parameter that stands for a column of a sublink in SET (a, b) = (SELECT …)
+// (PostgreSQL source, src/include/nodes/primnodes.h, ParamKind).
+const paramMulti = "3"
+
+// multiple finds the column that such a parameter stands for.
+func (x *walker) multiple(param *Node) (Flow, error) {
+	id, err := param.Int("paramid")
+	if err != nil {
+		return Flow{}, unknown("%v", err)
+	}
+	for _, t := range x.level.q.List("targetList") {
+		if t.Node == nil {
+			continue
+		}
+		s := t.Node.Node("expr")
+		if s == nil || s.Tag != "SUBLINK" || s.Text("subLinkId") != strconv.Itoa(id>>16) {
+			continue
+		}
+		r, err := x.query(s.Node("subselect"), x.level, x.depth+1)
+		if err != nil {
+			return Flow{}, err
+		}
+		f, err := resultColumn(r, id&0xffff, true)
+		return f.union(r.rows), err
+	}
+	return Flow{}, unknown("a parameter of no sublink")
 }
 
 // merged adds to a column the one that JOIN … USING makes equal to it: an analysis may
@@ -368,6 +453,9 @@ func (x *walker) windowFunction(n *Node) (Flow, error) {
 	if err != nil {
 		return f, err
 	}
+	if args := n.List("args"); n.Text("winfnoid") == countAny && len(args) == 1 && wholeRow(args[0].Node) {
+		f = Flow{} // counts rows, whatever is in them
+	}
 	chosen, err := x.fields(n, "aggfilter")
 	if err != nil {
 		return f, err
@@ -401,6 +489,6 @@ func (x *walker) windowFunction(n *Node) (Flow, error) {
 			chosen = chosen.union(g)
 		}
 	}
-	f, chosen = f.picked(), chosen.computed()
+	f, chosen = x.called(f, n.Text("winfnoid")), chosen.computed()
 	return f.union(chosen), nil
 }

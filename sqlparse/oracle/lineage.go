@@ -12,8 +12,11 @@ type Flow struct {
 	May    Set // those that it may name besides: all that a subquery within the expression touches
 	Plain  Set // those whose value it is through references alone
 	Picked Set // those whose value it is through references and expressions that give one of their arguments
+
+	Fixed bool // an array of as many elements as the statement writes
 }
 
+// union is the flow of what comes from both; it is nobody's fixed array.
 func (f Flow) union(g Flow) Flow {
 	return Flow{Needs: f.Needs.Union(g.Needs), May: f.May.Union(g.May), Plain: f.Plain.Union(g.Plain), Picked: f.Picked.Union(g.Picked)}
 }
@@ -44,10 +47,15 @@ const maxRounds = 200
 // maxSteps bounds the work on one tree: a reference may be followed along many ways.
 const maxSteps = 20e6
 
-// Columns gives the result columns of a rewritten query. attributes gives the columns of a
-// relation, for references to whole rows; nil when there are none to know.
-func Columns(query *Node, attributes func(relation uint32) []int16) ([]Column, error) {
-	e := &evaluation{attributes: attributes, recursive: map[*Node]result{}}
+// Catalog is what a tree does not say.
+type Catalog interface {
+	Attributes(relation uint32) []int16 // the columns of a relation
+	Picks(function uint32) bool         // whether the result of a function or aggregate is one of its arguments
+}
+
+// Columns gives the result columns of a rewritten query.
+func Columns(query *Node, c Catalog) ([]Column, error) {
+	e := &evaluation{catalog: c, recursive: map[*Node]result{}}
 	for range maxRounds {
 		e.queries, e.changed = map[*Node]result{}, false
 		r, err := e.query(query, nil, 0)
@@ -76,12 +84,12 @@ func (r result) size() int {
 }
 
 type evaluation struct {
-	attributes func(uint32) []int16
-	queries    map[*Node]result // of this round
-	recursive  map[*Node]result // recursive queries as the last round left them
-	open       []*Node          // those being worked out
-	steps      int
-	changed    bool
+	catalog   Catalog
+	queries   map[*Node]result // of this round
+	recursive map[*Node]result // queries as the last round left them
+	open      []*Node          // those being worked out
+	steps     int
+	changed   bool
 }
 
 // level is one query while its expressions are followed.

@@ -95,11 +95,8 @@ func (x *walker) relationColumn(n *Node, att int) (Flow, error) {
 		s := Set{{uint32(rel), int16(att)}}
 		return Flow{Needs: s, May: s, Plain: s, Picked: s}, nil
 	}
-	if x.attributes == nil {
-		return Flow{}, unknown("a whole row of a relation without columns")
-	}
 	var list []Base
-	for _, a := range x.attributes(uint32(rel)) {
+	for _, a := range x.catalog.Attributes(uint32(rel)) {
 		list = append(list, Base{uint32(rel), a})
 	}
 	s := NewSet(list...)
@@ -204,6 +201,9 @@ func (x *walker) tableRows(i int) (Flow, error) {
 		return Flow{}, nil
 	case rteSubquery:
 		r, err := x.query(n.Node("subquery"), x.level, x.depth+1)
+		if view(n) {
+			r.rows.Needs = nil
+		}
 		return r.rows, err
 	case rteCTE:
 		r, err := x.cte(n)
@@ -214,7 +214,7 @@ func (x *walker) tableRows(i int) (Flow, error) {
 			if item.Node == nil {
 				return out, unknown("a function in FROM")
 			}
-			f, err := x.expr(item.Node.Field("funcexpr"))
+			f, err := x.count(item.Node.Field("funcexpr"))
 			if err != nil {
 				return out, err
 			}
@@ -227,4 +227,28 @@ func (x *walker) tableRows(i int) (Flow, error) {
 	default:
 		return Flow{}, unknown("range table entry of kind %q", kind)
 	}
+}
+
+// view reports whether a subquery is an expanded view: which rows it shows was its owner's
+// choice. From PostgreSQL 16 on the entry keeps the view's OID; before, the view's query
+// begins with the entries of its rule.
+func view(n *Node) bool {
+	if rel := n.Text("relid"); rel != "" && rel != "0" {
+		return true
+	}
+	q := n.Node("subquery")
+	if q == nil {
+		return false
+	}
+	t := q.List("rtable")
+	if len(t) < 2 || t[0].Node == nil || t[1].Node == nil || t[0].Node.Text("relkind") != "v" && t[0].Node.Text("relkind") != "m" {
+		return false
+	}
+	name := func(n *Node) string {
+		if e := n.Node("eref"); e != nil {
+			return e.Text("aliasname")
+		}
+		return ""
+	}
+	return name(t[0].Node) == "old" && name(t[1].Node) == "new"
 }
