@@ -19,6 +19,7 @@ const (
 	RuleSink      = "sink"
 	RuleRunner    = "runs-sql"
 	RuleFunction  = "unknown-function"
+	RuleDDL       = "ddl"
 )
 
 // insufficientPrivilege is the SQLSTATE of a refusal (PostgreSQL docs, appendix A, class 42).
@@ -46,7 +47,14 @@ func (d *decider) kind() *sqlparse.Refusal {
 	case sqlparse.KindCopyTo, sqlparse.KindLock:
 		return nil // what the query of a COPY changes, and a lock that stops others, are effects
 	case sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete, sqlparse.KindCopyFrom:
+		if d.onlyTemp() {
+			return nil
+		}
 		return d.writes()
+	case sqlparse.KindTemp:
+		return d.ddl("temp")
+	case sqlparse.KindDefine:
+		return d.ddl("allow")
 	}
 	return &sqlparse.Refusal{
 		SQLState: insufficientPrivilege, Rule: RuleStatement, Position: -1,
@@ -54,6 +62,39 @@ func (d *decider) kind() *sqlparse.Refusal {
 		Detail:  "pgveil has no rule for this kind of statement and a role that may not see everything.",
 		Hint:    "Run it as a user whose role sees every class clear.",
 	}
+}
+
+// onlyTemp reports whether a statement changes nothing but temporary tables of the session, which whoever
+// may make them may change.
+func (d *decider) onlyTemp() bool {
+	temp := false
+	for i := range d.plan.Effects {
+		switch d.plan.Effects[i].Kind {
+		case sqlparse.EffectWrite, sqlparse.EffectDelete:
+			return false
+		case sqlparse.EffectTemp, sqlparse.EffectTempChecked:
+			temp = true
+		}
+	}
+	return temp
+}
+
+// ddl refuses a definition that the role's "ddl" does not reach.
+func (d *decider) ddl(need string) *sqlparse.Refusal {
+	if d.role.DDL == "allow" || d.role.DDL == need {
+		return nil
+	}
+	r := &sqlparse.Refusal{
+		SQLState: insufficientPrivilege, Rule: RuleDDL, Position: -1,
+		Message: fmt.Sprintf("masking role %q may not change definitions", d.role.Name),
+		Detail:  fmt.Sprintf("The role has \"ddl: %s\"; the statement is %s.", d.role.DDL, d.plan.Tag),
+		Hint:    "Ask for a role that may.",
+	}
+	if d.role.DDL == "temp" {
+		r.Message = fmt.Sprintf("masking role %q may define temporary tables and views only", d.role.Name)
+		r.Hint = "Say TEMPORARY."
+	}
+	return r
 }
 
 func (d *decider) writes() *sqlparse.Refusal {
@@ -107,6 +148,12 @@ func (d *decider) effects() *sqlparse.Refusal {
 			}
 		case sqlparse.EffectSink:
 			if r := d.sink(e); r != nil {
+				return r
+			}
+		case sqlparse.EffectTemp:
+			// The table depends on the value from now on.
+		case sqlparse.EffectTempChecked:
+			if r := d.checked(e); r != nil {
 				return r
 			}
 		case sqlparse.EffectLock, sqlparse.EffectSetting, sqlparse.EffectSession:
@@ -163,6 +210,17 @@ func (d *decider) write(e *sqlparse.Effect) *sqlparse.Refusal {
 	return d.deny(e, RuleWriteFlow, fmt.Sprintf("protected column %s may not be written to %s", d.name(id), d.name(e.Target)),
 		fmt.Sprintf("Class %s may be copied, unchanged, only into a column of the same class.", d.class(id)),
 		"Run it as a user whose role sees the column clear.")
+}
+
+// checked lets no protected value into a temporary table where a constraint or an index looks at it: that the value
+// fails would tell about it.
+func (d *decider) checked(e *sqlparse.Effect) *sqlparse.Refusal {
+	r := d.sink(e)
+	if r != nil {
+		r.Rule, r.Detail = RuleWriteFlow, "A constraint or an index of the table looks at what goes in, and its failure would tell about the value."
+		r.Hint = "Make the temporary table without constraints and indexes."
+	}
+	return r
 }
 
 func (d *decider) sink(e *sqlparse.Effect) *sqlparse.Refusal {

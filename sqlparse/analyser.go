@@ -47,6 +47,9 @@ type Env struct {
 	User       string
 	Trusted    map[catalog.OID]bool // functions outside of pg_catalog that depend on their arguments alone
 	ParamTypes []uint32             // declared types of the parameters; 0 or missing: not declared
+
+	// Temp is the session's temporary schema. With nil, the snapshot's word on it is taken.
+	Temp *Overlay
 }
 
 // Analyser analyses statements. It is safe for concurrent use.
@@ -132,6 +135,9 @@ func (z *Analyser) environment(l *lifted, env *Env) {
 	k = append(k, 0, 0)
 	k = appendUint64(k, z.snapshotID(env.Catalog))
 	k = appendUint64(k, z.trustedDigest(env.Trusted))
+	if env.Temp != nil {
+		k = append(appendUint64(k, env.Temp.version), 1)
+	}
 	for _, t := range env.ParamTypes {
 		k = append(k, byte(t), byte(t>>8), byte(t>>16), byte(t>>24))
 	}

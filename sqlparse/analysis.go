@@ -45,6 +45,7 @@ type analysis struct {
 	sets       int                               // calls of set-returning functions met so far
 	places     []int                             // of the output columns, as far as they are known
 	literal    bool
+	ownUsed    bool // a temporary relation of the session was read
 }
 
 type sourceKey struct {

@@ -45,6 +45,9 @@ func (a *analysis) typeOf(t *pg.TypeName) typeRef {
 
 // findType finds what a type name means, nil when nothing.
 func (a *analysis) findType(name []string) *catalog.Type {
+	if a.env.Temp.shadowsType(name) {
+		a.unsupported(-1, "type "+dotted(name)+", a name that a temporary relation has too,")
+	}
 	switch len(name) {
 	case 1:
 		has := func(s string) bool { return a.cat.TypeByName(s, name[0]) != nil }

@@ -139,11 +139,15 @@ func (a *analysis) copyFrom(c *pg.CopyStmt) {
 		a.refuse("42809", RuleName, c.Relation.Location, "cannot copy to relation %s", quoted(rel.Name))
 	}
 	columns := a.copyColumns(rel, c.Attlist)
+	if own := a.env.Temp.temp(rel); own != nil {
+		a.tempWrite(own, 0, Label{}, c.Relation.Location)
+		columns = nil
+	}
 	name := rel.Schema + "." + rel.Name
 	for _, i := range columns {
 		a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(rel, rel.Columns[i].Num, rel.Columns[i].Name), Name: name}, c.Relation.Location)
 	}
-	if len(columns) == 0 {
+	if len(columns) == 0 && a.env.Temp.temp(rel) == nil {
 		a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(rel, 0, "*"), Name: name}, c.Relation.Location)
 	}
 	if c.WhereClause != nil {
@@ -337,6 +341,9 @@ func (a *analysis) lockTable(l *pg.LockStmt) {
 			kind = EffectDelete // as much as a change of the table
 		}
 		e := Effect{Kind: kind, Target: -1, Name: rel.Schema + "." + rel.Name}
+		if a.env.Temp.temp(rel) != nil {
+			kind, e.Kind = EffectTemp, EffectTemp
+		}
 		if kind == EffectDelete {
 			e.Target = a.sourceID(rel, 0, "*")
 		}

@@ -89,28 +89,7 @@ func (a *analysis) rangeVar(rv *pg.RangeVar, sc *scope) *item {
 
 // relation resolves a relation's name.
 func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
-	if rv.Catalogname != "" && rv.Catalogname != a.cat.Database {
-		a.refuse(stateUnsupported, RuleName, rv.Location, "cross-database references are not implemented: %s",
-			quoted(rv.Catalogname+"."+rv.Schemaname+"."+rv.Relname))
-	}
-	var rel *catalog.Relation
-	switch {
-	case rv.Schemaname == "pg_temp":
-		for _, s := range a.path {
-			if tempSchema(s) {
-				rel = a.cat.RelationByName(s, rv.Relname)
-			}
-		}
-	case rv.Schemaname != "":
-		rel = a.cat.RelationByName(rv.Schemaname, rv.Relname)
-	default:
-		has := func(s string) bool { return a.cat.RelationByName(s, rv.Relname) != nil }
-		for _, s := range a.relationSchemas(rv.Relname, has) {
-			if rel = a.cat.RelationByName(s, rv.Relname); rel != nil {
-				break
-			}
-		}
-	}
+	rel := a.findRelation(rv)
 	if rel == nil {
 		name := rv.Relname
 		if rv.Schemaname != "" {
@@ -121,12 +100,42 @@ func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
 	return rel
 }
 
+// findRelation finds what a relation's name means, nil when nothing.
+func (a *analysis) findRelation(rv *pg.RangeVar) *catalog.Relation {
+	if rv.Catalogname != "" && rv.Catalogname != a.cat.Database {
+		a.refuse(stateUnsupported, RuleName, rv.Location, "cross-database references are not implemented: %s",
+			quoted(rv.Catalogname+"."+rv.Schemaname+"."+rv.Relname))
+	}
+	var rel *catalog.Relation
+	switch {
+	case rv.Schemaname == "pg_temp":
+		for _, s := range a.path {
+			if tempSchema(s) && rel == nil {
+				rel = a.relationIn(s, rv.Relname)
+			}
+		}
+	case rv.Schemaname != "":
+		rel = a.relationIn(rv.Schemaname, rv.Relname)
+	default:
+		has := func(s string) bool { return a.relationIn(s, rv.Relname) != nil }
+		for _, s := range a.relationSchemas(rv.Relname, has) {
+			if rel = a.relationIn(s, rv.Relname); rel != nil {
+				break
+			}
+		}
+	}
+	return rel
+}
+
 // relationItem makes a FROM item of a relation.
 func (a *analysis) relationItem(rel *catalog.Relation) *item {
 	it := &item{alias: rel.Name, rel: rel, origin: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
 	a.work += len(rel.Columns)
 	for i := range rel.Columns {
 		it.cols[i].name = rel.Columns[i].Name
+	}
+	if t := a.env.Temp.temp(rel); t != nil {
+		return a.tempItem(it, t)
 	}
 	switch rel.Kind {
 	case catalog.KindTable, catalog.KindPartitionedTable, catalog.KindForeignTable, catalog.KindSequence:

@@ -31,25 +31,26 @@ func init() {
 			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr`,
 		roleFrom: `RangeVar RangeSubselect RangeFunction RangeTableFunc JsonTable RangeTableSample JoinExpr`,
 		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
-			DiscardStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt`,
+			DiscardStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt
+			AlterTableStmt CreateStmt DropStmt TruncateStmt IndexStmt RenameStmt ViewStmt CreateTableAsStmt`,
 		rolePart: `Alias IntoClause CaseWhen TypeName AStar AIndices ResTarget MultiAssignRef SortBy WindowDef RangeTableFuncCol ColumnDef
 			DefElem LockingClause GroupingSet WithClause InferClause OnConflictClause CtesearchClause CtecycleClause CommonTableExpr
 			IndexElem JsonFormat JsonBehavior JsonOutput JsonArgument JsonTablePathSpec JsonTableColumn JsonKeyValue JsonAggConstructor
 			RawStmt Integer Float Boolean String BitString List RoleSpec`,
 		roleRefused: `MergeSupportFunc CurrentOfExpr TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
 			SinglePartitionSpec PartitionCmd MergeWhenClause TriggerTransition MergeStmt ReturnStmt PlassignStmt CreateSchemaStmt
-			AlterTableStmt ReplicaIdentityStmt AlterTableCmd AlterCollationStmt AlterDomainStmt GrantStmt ObjectWithArgs AccessPriv
-			GrantRoleStmt AlterDefaultPrivilegesStmt CreateStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt
+			ReplicaIdentityStmt AlterTableCmd AlterCollationStmt AlterDomainStmt GrantStmt ObjectWithArgs AccessPriv
+			GrantRoleStmt AlterDefaultPrivilegesStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt
 			AlterTableSpaceOptionsStmt AlterTableMoveAllStmt CreateExtensionStmt AlterExtensionStmt AlterExtensionContentsStmt CreateFdwStmt
 			AlterFdwStmt CreateForeignServerStmt AlterForeignServerStmt CreateForeignTableStmt CreateUserMappingStmt AlterUserMappingStmt
 			DropUserMappingStmt ImportForeignSchemaStmt CreatePolicyStmt AlterPolicyStmt CreateAmStmt CreateTrigStmt CreateEventTrigStmt
 			AlterEventTrigStmt CreatePlangStmt CreateRoleStmt AlterRoleStmt AlterRoleSetStmt DropRoleStmt CreateSeqStmt AlterSeqStmt
-			DefineStmt CreateDomainStmt CreateOpClassStmt CreateOpClassItem CreateOpFamilyStmt AlterOpFamilyStmt DropStmt TruncateStmt
-			CommentStmt SecLabelStmt DeclareCursorStmt ClosePortalStmt FetchStmt IndexStmt CreateStatsStmt StatsElem AlterStatsStmt
-			CreateFunctionStmt FunctionParameter AlterFunctionStmt DoStmt CallStmt RenameStmt AlterObjectDependsStmt AlterObjectSchemaStmt
+			DefineStmt CreateDomainStmt CreateOpClassStmt CreateOpClassItem CreateOpFamilyStmt AlterOpFamilyStmt 
+			CommentStmt SecLabelStmt DeclareCursorStmt ClosePortalStmt FetchStmt CreateStatsStmt StatsElem AlterStatsStmt
+			CreateFunctionStmt FunctionParameter AlterFunctionStmt DoStmt CallStmt AlterObjectDependsStmt AlterObjectSchemaStmt
 			AlterOwnerStmt AlterOperatorStmt AlterTypeStmt RuleStmt NotifyStmt ListenStmt UnlistenStmt CompositeTypeStmt CreateEnumStmt
-			CreateRangeStmt AlterEnumStmt ViewStmt LoadStmt CreatedbStmt AlterDatabaseStmt AlterDatabaseRefreshCollStmt
-			AlterDatabaseSetStmt DropdbStmt AlterSystemStmt ClusterStmt VacuumStmt VacuumRelation CreateTableAsStmt RefreshMatViewStmt
+			CreateRangeStmt AlterEnumStmt LoadStmt CreatedbStmt AlterDatabaseStmt AlterDatabaseRefreshCollStmt
+			AlterDatabaseSetStmt DropdbStmt AlterSystemStmt ClusterStmt VacuumStmt VacuumRelation RefreshMatViewStmt
 			CheckPointStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt PrepareStmt ExecuteStmt
 			DropOwnedStmt ReassignOwnedStmt AlterTsdictionaryStmt AlterTsconfigurationStmt PublicationTable PublicationObjSpec
 			CreatePublicationStmt AlterPublicationStmt CreateSubscriptionStmt AlterSubscriptionStmt DropSubscriptionStmt`,

@@ -102,14 +102,16 @@ type EffectKind uint8
 
 // The kinds of effect.
 const (
-	EffectWrite    EffectKind = iota // a value goes into Target (INSERT, UPDATE, MERGE, ON CONFLICT)
-	EffectDelete                     // rows of Target's relation go
-	EffectSink                       // a value goes into a function that keeps or shows it (set_config, pg_notify, setval …)
-	EffectRunner                     // a function runs SQL text that cannot be seen
-	EffectFunction                   // a function of unknown behaviour runs
-	EffectLock                       // SELECT … FOR UPDATE and the like, LOCK TABLE
-	EffectSetting                    // SET, RESET
-	EffectSession                    // transaction control, DISCARD, LISTEN, …
+	EffectWrite       EffectKind = iota // a value goes into Target (INSERT, UPDATE, MERGE, ON CONFLICT)
+	EffectDelete                        // rows of Target's relation go
+	EffectSink                          // a value goes into a function that keeps or shows it (set_config, pg_notify, setval …)
+	EffectRunner                        // a function runs SQL text that cannot be seen
+	EffectFunction                      // a function of unknown behaviour runs
+	EffectLock                          // SELECT … FOR UPDATE and the like, LOCK TABLE
+	EffectSetting                       // SET, RESET
+	EffectTemp                          // a value goes into a temporary table of the session, which then depends on it; see Plan.Temp
+	EffectTempChecked                   // the same, where a constraint or an index looks at the value
+	EffectSession                       // transaction control, DISCARD, LISTEN, …
 )
 
 // Effect is one flow of data to somewhere else than the result.
@@ -136,7 +138,9 @@ const (
 	KindShow
 	KindDeallocate
 	KindEmpty
-	KindVeil // answered by the proxy: SHOW pgveil.*, EXPLAIN (PGVEIL)
+	KindTemp   // defines, changes or drops temporary relations of the session, and nothing else
+	KindDefine // defines or drops permanent relations
+	KindVeil   // answered by the proxy: SHOW pgveil.*, EXPLAIN (PGVEIL)
 	KindCopyTo
 	KindCopyFrom
 	KindLock
@@ -167,6 +171,9 @@ type Plan struct {
 
 	// Copy is set for KindCopyTo: how the server writes the rows of Columns.
 	Copy *Copy
+
+	// Temp is what the statement does to the session's temporary relations when it runs; nil for nothing.
+	Temp *TempEffect
 
 	// Veil is set for KindVeil: what the proxy answers itself.
 	Veil Veil

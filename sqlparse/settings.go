@@ -154,6 +154,12 @@ func (a *analysis) namesAfter(n *pg.Node, b *batch) {
 
 // nameEffect gives what a statement does to names.
 func (a *analysis) nameEffect(n *pg.Node) NameEffect {
+	switch {
+	case a.plan.Kind == KindTemp && a.env.Temp != nil:
+		return NamesSearchPath // the session's own; the first one makes its schema
+	case a.plan.Kind == KindTemp, a.plan.Kind == KindDefine:
+		return NamesCatalog
+	}
 	switch x := n.GetNode().(type) {
 	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_CopyStmt:
 		if a.plan.Kind == KindOther {

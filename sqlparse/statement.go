@@ -109,8 +109,8 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		if x.SelectStmt.IntoClause != nil {
-			plan.Kind = KindOther
-			a.notSupported()
+			a.createTableAs(x.SelectStmt.IntoClause, n)
+			break
 		}
 		plan.Kind = KindSelect
 		a.root = x.SelectStmt
@@ -138,6 +138,25 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 		a.effect(Effect{Kind: EffectSession, Target: -1, Name: plan.Tag}, -1)
 	case *pg.Node_ExplainStmt:
 		a.explain(x.ExplainStmt, sql, tokens, b)
+	case *pg.Node_CreateStmt:
+		a.createTable(x.CreateStmt)
+	case *pg.Node_CreateTableAsStmt:
+		if x.CreateTableAsStmt.Objtype != pg.ObjectType_OBJECT_TABLE {
+			a.refuseDefinition(-1, "a materialized view")
+		}
+		a.createTableAs(x.CreateTableAsStmt.Into, x.CreateTableAsStmt.Query)
+	case *pg.Node_ViewStmt:
+		a.createView(x.ViewStmt)
+	case *pg.Node_DropStmt:
+		a.drop(x.DropStmt)
+	case *pg.Node_TruncateStmt:
+		a.truncate(x.TruncateStmt)
+	case *pg.Node_RenameStmt:
+		a.renameStatement(x.RenameStmt)
+	case *pg.Node_AlterTableStmt:
+		a.alterTable(x.AlterTableStmt)
+	case *pg.Node_IndexStmt:
+		a.createIndex(x.IndexStmt)
 	case *pg.Node_CopyStmt:
 		a.copyStatement(x.CopyStmt)
 	case *pg.Node_LockStmt:

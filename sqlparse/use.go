@@ -44,6 +44,8 @@ func (k EffectKind) String() string {
 		return "lock"
 	case EffectSetting:
 		return "setting"
+	case EffectTemp, EffectTempChecked:
+		return "temporary"
 	case EffectSession:
 		return "session"
 	}

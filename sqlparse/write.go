@@ -45,6 +45,9 @@ func (a *analysis) target(rv *pg.RangeVar, sc *scope) *target {
 	for i := range rel.Columns {
 		t.columns[i] = rel.Columns[i].Num
 	}
+	if own := a.env.Temp.temp(rel); own != nil && rel.Kind != catalog.KindTable {
+		a.unsupported(rv.Location, "a change of temporary view "+quoted(rel.Name))
+	}
 	for hops := 0; ; hops++ {
 		if t.base.Rules {
 			a.bail(&Refusal{
@@ -118,13 +121,25 @@ func (a *analysis) write(t *target, i int, v value, whole bool, loc int32) {
 		a.fault(v.full(), loc)
 	}
 	l := v.full()
+	own := a.env.Temp.temp(t.base)
+	if own != nil && c.TypeMod >= 0 && !v.bounded {
+		l = l.derive() // rounded or cut
+	}
 	t.written[i] = t.written[i].union(l)
 	t.any = true
+	if own != nil {
+		a.tempWrite(own, num, l, loc)
+		return
+	}
 	a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(t.base, num, name), Value: l, Name: t.base.Schema + "." + t.base.Name}, loc)
 }
 
 // touch makes sure that a change of no particular column is recorded, too.
 func (a *analysis) touch(t *target) {
+	if own := a.env.Temp.temp(t.base); own != nil {
+		a.tempWrite(own, 0, Label{}, t.loc)
+		return
+	}
 	if !t.any {
 		a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(t.base, 0, "*"), Name: t.base.Schema + "." + t.base.Name}, t.loc)
 	}
@@ -321,6 +336,10 @@ func (a *analysis) delete(s *pg.DeleteStmt, parent *scope) *query {
 	if s.WhereClause != nil {
 		a.within("WHERE", func() { a.qual(s.WhereClause, sc) })
 	}
-	a.effect(Effect{Kind: EffectDelete, Target: a.sourceID(t.base, 0, "*"), Name: t.base.Schema + "." + t.base.Name}, t.loc)
+	if own := a.env.Temp.temp(t.base); own != nil {
+		a.tempWrite(own, 0, Label{}, t.loc)
+	} else {
+		a.effect(Effect{Kind: EffectDelete, Target: a.sourceID(t.base, 0, "*"), Name: t.base.Schema + "." + t.base.Name}, t.loc)
+	}
 	return a.returning(s.ReturningList, t, sc)
 }

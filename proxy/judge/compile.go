@@ -22,14 +22,14 @@ type compiler struct {
 
 // program returns what turns a RowDescription into a row program: it holds the description
 // against the analysis, and refuses the result when they disagree.
-func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, disagree func()) func([]wire.Field, masking.Session) (*wire.RowRewriter, *wire.Error) {
+func (c *compiler) program(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, temp *sqlparse.Overlay, disagree func()) func([]wire.Field, masking.Session) (*wire.RowRewriter, *wire.Error) {
 	var last atomic.Pointer[compiled]
 	return func(fields []wire.Field, settings masking.Session) (*wire.RowRewriter, *wire.Error) {
 		settings.Year = c.now().Year()
 		if l := last.Load(); l != nil && l.serves(fields, settings) {
 			return l.rewriter, nil
 		}
-		if problem := witness(b, p, d, fields); problem != "" {
+		if problem := witness(b, p, d, temp, fields); problem != "" {
 			c.log.Error("the server's description of a result disagrees with its analysis: the result is refused", "fingerprint", p.Fingerprint, "problem", problem)
 			disagree()
 			return nil, wire.WitnessDisagrees(problem)
@@ -74,7 +74,7 @@ func cloneFields(fields []wire.Field) []wire.Field {
 }
 
 // witness compares a RowDescription with the analysis. It returns what disagrees.
-func witness(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, fields []wire.Field) string {
+func witness(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, temp *sqlparse.Overlay, fields []wire.Field) string {
 	if len(fields) != len(p.Columns) {
 		return "number of columns"
 	}
@@ -87,6 +87,12 @@ func witness(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, fields []wire.
 			continue
 		}
 		// The column passes as it is, and the server says where it comes from.
+		if temp.Relation(catalog.OID(f.Table)) != nil {
+			if problem := tempWitness(b, d.Role, temp, w.Known, f); problem != "" {
+				return problem
+			}
+			continue
+		}
 		rel := b.Catalog.Relation(catalog.OID(f.Table))
 		if rel == nil {
 			return "relation not in the catalog"
@@ -100,6 +106,27 @@ func witness(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, fields []wire.
 			for _, class := range b.Classes(sourceOf(rel, f.Column)) {
 				if m, _ := d.Role.Mask(class); m.Method != masking.Clear {
 					return "protected column in a clear place"
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// tempWitness holds a column of a temporary relation of the session, which passes as it is, against what went into it.
+func tempWitness(b *roles.Bound, role *roles.Role, temp *sqlparse.Overlay, known bool, f wire.Field) string {
+	if known {
+		return "" // it is the column that the analysis names
+	}
+	flow, ok := temp.Flow(catalog.OID(f.Table), f.Column)
+	if !ok || flow.Opaque != "" {
+		return "column of a temporary relation of which nothing is known"
+	}
+	for _, list := range [][]sqlparse.Source{flow.Exact, flow.Derived} {
+		for _, s := range list {
+			for _, class := range b.Classes(s) {
+				if m, _ := role.Mask(class); m.Method != masking.Clear {
+					return "protected column of a temporary relation in a clear place"
 				}
 			}
 		}

@@ -13,9 +13,9 @@ import (
 // copyOut returns what turns a CopyOutResponse into the layout of the rows. COPY describes its
 // columns by their number alone: what is known of them is the analysis', and a mask that looks at
 // values serves a plain column of a relation only, whose type the catalog says.
-func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, disagree func()) func(int, int, masking.Session) (*wire.CopyLayout, *wire.Error) {
+func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, temp *sqlparse.Overlay, disagree func()) func(int, int, masking.Session) (*wire.CopyLayout, *wire.Error) {
 	return func(format, columns int, settings masking.Session) (*wire.CopyLayout, *wire.Error) {
-		fields := copyFields(b, p)
+		fields := copyFields(b, p, temp)
 		problem := ""
 		switch {
 		case p.Copy == nil || len(d.Columns) != len(p.Columns):
@@ -25,7 +25,7 @@ func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 		case (format == 1) != (p.Copy.Format == sqlparse.CopyBinary):
 			problem = "format of a COPY"
 		default:
-			problem = witness(b, p, d, fields)
+			problem = witness(b, p, d, temp, fields)
 		}
 		if problem != "" {
 			c.log.Error("the server's description of a COPY disagrees with its analysis: the result is refused", "fingerprint", p.Fingerprint, "problem", problem)
@@ -89,7 +89,7 @@ func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 
 // copyFields gives the columns of a COPY the form of a RowDescription: plain columns as the catalog
 // has them, others without a table.
-func copyFields(b *roles.Bound, p *sqlparse.Plan) []wire.Field {
+func copyFields(b *roles.Bound, p *sqlparse.Plan, temp *sqlparse.Overlay) []wire.Field {
 	fields := make([]wire.Field, len(p.Columns))
 	for i := range p.Columns {
 		c := &p.Columns[i]
@@ -98,7 +98,10 @@ func copyFields(b *roles.Bound, p *sqlparse.Plan) []wire.Field {
 		if !c.Witness.Known || c.Witness.Relation == 0 {
 			continue
 		}
-		rel := b.Catalog.Relation(c.Witness.Relation)
+		rel := temp.Relation(c.Witness.Relation)
+		if rel == nil {
+			rel = b.Catalog.Relation(c.Witness.Relation)
+		}
 		if rel == nil {
 			continue
 		}

@@ -60,6 +60,7 @@ type verdictKey struct {
 	path     string
 	extended bool
 	params   string
+	temp     uint64
 	sql      string
 }
 

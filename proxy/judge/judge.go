@@ -103,6 +103,7 @@ func (j *userJudge) key(role *roles.Role, q session.Query) verdictKey {
 	if len(q.ParamTypes) > 0 {
 		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
 	}
+	k.temp = q.Temp.Version()
 	return k
 }
 
@@ -129,7 +130,7 @@ func clone(q session.Query) session.Query {
 func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
 	return &sqlparse.Env{
 		Catalog: b.Catalog, SearchPath: searchPath(q.SearchPath, b.Catalog, j.user), User: j.user,
-		Trusted: b.Trusted(), ParamTypes: q.ParamTypes,
+		Trusted: b.Trusted(), ParamTypes: q.ParamTypes, Temp: q.Temp,
 	}
 }
 
@@ -144,7 +145,7 @@ func searchPath(array string, s *catalog.Snapshot, user string) []string {
 
 // verdict decides plans for a role.
 func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
-	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Statements: make([]*session.Statement, len(plans))}
+	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Temp: q.Temp.Version(), Statements: make([]*session.Statement, len(plans))}
 	for i, p := range plans {
 		v.Statements[i] = j.statement(b, role, q, p)
 	}
@@ -154,7 +155,7 @@ func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans [
 func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sqlparse.Plan) *session.Statement {
 	d := b.Decide(p, role)
 	s := &session.Statement{
-		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names,
+		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names, Temp: p.Temp,
 		Audit: session.AuditInfo{
 			Statement: p.Normalized, Fingerprint: p.Fingerprint, Verdict: d.Verdict.String(),
 			Classes: d.Classes, Columns: d.Touched, Masks: d.Masks,
@@ -179,9 +180,9 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 		s.CopyIn = true
 	case p.Kind == sqlparse.KindCopyTo:
 		s.Rows = false
-		s.CopyOut = b.policy.compiler.copyOut(b.Bound, p, d, j.source.Stale)
+		s.CopyOut = b.policy.compiler.copyOut(b.Bound, p, d, q.Temp, j.source.Stale)
 	default:
-		s.Compile = b.policy.compiler.program(b.Bound, p, d, j.source.Stale)
+		s.Compile = b.policy.compiler.program(b.Bound, p, d, q.Temp, j.source.Stale)
 	}
 	return s
 }
@@ -202,7 +203,7 @@ func (j *userJudge) refuse(s *session.Statement, q session.Query, p *sqlparse.Pl
 func (j *userJudge) unparsed(b *bound, role *roles.Role, q session.Query, err error) *session.Verdict {
 	p := &sqlparse.Plan{Text: q.SQL, Normalized: sqlparse.UnparsedText}
 	s := &session.Statement{Rows: true, Names: sqlparse.NamesCatalog, Audit: session.AuditInfo{Statement: p.Normalized}}
-	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Statements: []*session.Statement{s}}
+	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Temp: q.Temp.Version(), Statements: []*session.Statement{s}}
 	if j.clear && role.Clear() {
 		s.Action, s.Audit.Verdict, s.Audit.Reason = session.Pass, roles.Pass.String(), "not parsed"
 		return v

@@ -270,12 +270,17 @@ func (s *Session) refusalOf(v *Verdict, extended bool) (*wire.Error, *AuditInfo)
 		default:
 			return wire.Undecided(errNoVerdict), &st.Audit
 		}
+		if s.masked && s.defining && !namesFree(st) {
+			return wire.Refused("0A000", "definitions changed in this transaction",
+				"What names mean in it is not known to pgveil before it is committed.",
+				"End the transaction first.", 0), &st.Audit
+		}
 		if s.masked && moved && !namesFree(st) {
 			return wire.Refused("0A000", "a statement follows one that changes the meaning of names in the same query string",
 				"What the names mean afterwards is only known when the first has run.",
 				"Send the statements in query strings of their own.", 0), &st.Audit
 		}
-		moved = moved || st.Names != sqlparse.NamesKept || endsTransaction(st) && (s.path.pending || s.path.now == "")
+		moved = moved || st.Names != sqlparse.NamesKept || st.Temp != nil || endsTransaction(st) && (s.path.pending || s.path.now == "")
 	}
 	return nil, nil
 }
@@ -309,6 +314,7 @@ func (s *Session) forwarded(st *Statement) {
 	if st.Names == sqlparse.NamesCatalog {
 		s.definitions = true
 	}
+	s.remember(st)
 	s.copyDue = s.copyDue || st.CopyIn && s.masked
 	switch st.Tag {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",

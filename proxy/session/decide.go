@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
+	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
@@ -55,7 +56,8 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 	if d := s.decision; d.state == decisionMade {
 		s.decision = decision{}
 		// It is the one asked for, or nothing that may be used.
-		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == s.path.now {
+		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == s.path.now &&
+			d.query.Temp.Version() == s.temp.Version() {
 			if d.verdict == nil && d.err == nil {
 				d.err = errNoVerdict
 			}
@@ -87,7 +89,7 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 	}
 	q := Query{
 		SQL: unsafe.String(unsafe.SliceData(sql), len(sql)), SearchPath: s.path.now,
-		Extended: extended, ParamTypes: types,
+		Extended: extended, ParamTypes: types, Temp: s.temp,
 	}
 	if v, ok := s.cfg.Judge.Lookup(q); ok && v != nil {
 		return v, nil, true
@@ -142,6 +144,7 @@ type probe struct {
 	state  probeState
 	synced bool // it ends with a Sync of its own
 	value  string
+	temp   []byte // state of the temporary schema; nil: there is none
 }
 
 type probeState uint8
@@ -152,8 +155,10 @@ const (
 	probeFailed
 )
 
+// probeSQL asks for the search path and, behind probeSeparator, for the state of the temporary schema, in which that
+// character is written in another way (RFC 8259, section 7).
 const (
-	probeSQL  = "SELECT pg_catalog.current_schemas(true)"
+	probeSQL  = "SELECT pg_catalog.concat(pg_catalog.current_schemas(true), pg_catalog.chr(1), " + sqlparse.TempQuery + ")"
 	probeName = "pgveil probe"
 )
 
@@ -207,6 +212,11 @@ func (s *Session) probed() {
 		s.probing.state = probeFailed
 		return
 	}
-	s.path.now = s.probing.value
+	temp, err := s.temp.Learn(s.probing.temp, s.probing.synced && s.status == 'I')
+	if err != nil {
+		s.probing = probe{state: probeFailed}
+		return
+	}
+	s.path.now, s.temp = s.probing.value, temp
 	s.probing = probe{}
 }

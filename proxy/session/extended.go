@@ -136,7 +136,7 @@ func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, rea
 		if e, ready := s.learnPath(); e != nil || !ready {
 			return e, nil, ready
 		}
-		if s.path.now == st.path && s.cfg.Judge.Current(st.verdict) {
+		if s.path.now == st.path && s.current(st.verdict) {
 			return nil, nil, true
 		}
 	}
@@ -233,6 +233,9 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 		s.forwarded(nil)
 	} else {
 		s.forwarded(p.s)
+		if p.also != nil {
+			s.remember(p.also)
+		}
 	}
 	return true, nil
 }
@@ -249,7 +252,7 @@ func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, 
 	if p.s == nil || p.s.Action == Answer {
 		return nil, nil, true
 	}
-	if s.decision.state != decisionMade && s.cfg.Judge.Current(p.verdict) {
+	if s.decision.state != decisionMade && s.current(p.verdict) {
 		return nil, nil, true
 	}
 	v, refusal, ready := s.decide([]byte(p.stmt.sql), true, p.stmt.types)

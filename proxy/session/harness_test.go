@@ -330,5 +330,5 @@ var (
 )
 
 func probeReply(path string) []byte {
-	return join(parsed, bound, row(path), tag("SELECT 1"), closedMsg, closedMsg)
+	return join(parsed, bound, row(path+"\x01"), tag("SELECT 1"), closedMsg, closedMsg)
 }

@@ -30,6 +30,7 @@ type Query struct {
 	SearchPath string // text form of current_schemas(true) in this session; "" when not asked (a clear role)
 	Extended   bool   // from Parse: one statement at most
 	ParamTypes []uint32
+	Temp       *sqlparse.Overlay // the session's temporary schema; nil for a clear role
 }
 
 // Action is what the session does with a statement.
@@ -48,17 +49,19 @@ type Verdict struct {
 	SQL        string
 	Statements []*Statement
 	Generation uint64 // version of the catalog it was decided with
+	Temp       uint64 // version of the temporary schema it was decided with
 }
 
 // Statement is what was decided on one statement.
 type Statement struct {
 	Action    Action
-	Tag       string              // the command: SELECT, INSERT, CREATE TABLE …; "" when not parsed
-	Refusal   *wire.Error         // Refuse
-	Answer    string              // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
-	AnswerTag string              // CommandComplete shown instead of the server's
-	Rows      bool                // it returns rows
-	Names     sqlparse.NameEffect // what it does to the meaning of names afterwards
+	Tag       string               // the command: SELECT, INSERT, CREATE TABLE …; "" when not parsed
+	Refusal   *wire.Error          // Refuse
+	Answer    string               // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
+	AnswerTag string               // CommandComplete shown instead of the server's
+	Rows      bool                 // it returns rows
+	Names     sqlparse.NameEffect  // what it does to the meaning of names afterwards
+	Temp      *sqlparse.TempEffect // what it does to the session's temporary relations; nil for nothing
 	Audit     AuditInfo
 
 	// Compile checks a RowDescription against the analysis and returns the row program; a nil

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
 
@@ -236,12 +237,21 @@ func (s *Session) refuseResult(h *entry, e *wire.Error) {
 // probeRow takes the search path from a probe's row.
 func (s *Session) probeRow(body []byte) {
 	cell, ok := wire.RowCell(body)
-	if !ok || len(cell) < 2 || len(cell) > maxPathBytes || cell[0] != '{' || s.probing.value != "" {
+	at := bytes.LastIndexByte(cell, probeSeparator)
+	if !ok || at < 2 || at > maxPathBytes || len(cell)-at > maxTempBytes || cell[0] != '{' || s.probing.value != "" {
 		s.fatal(wire.UpstreamProtocolViolation(errors.New("the probe of the search path returned something else")))
 		return
 	}
-	s.probing.value = string(cell)
+	s.probing.value = string(cell[:at])
+	if state := cell[at+1:]; len(state) > 0 {
+		s.probing.temp = bytes.Clone(state)
+	}
 }
+
+const (
+	probeSeparator = 1
+	maxTempBytes   = 16 << 20 // of the state of a temporary schema
+)
 
 // maxPathBytes bounds the text form of a search path.
 const maxPathBytes = 64 << 10

@@ -399,4 +399,5 @@ func (s *Session) transactionEnded() {
 	if s.path.pending {
 		s.path = searchPath{pending: s.q.len() > 0}
 	}
+	s.defining = s.defining && s.q.len() > 0
 }

@@ -24,6 +24,7 @@ import (
 
 	"pgveil/audit"
 	"pgveil/masking"
+	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
@@ -110,6 +111,8 @@ type Session struct {
 	decision decision
 	path     searchPath
 	probing  probe
+	temp     *sqlparse.Overlay // the temporary schema; nil for a clear role
+	defining bool              // permanent definitions changed in the transaction at hand
 
 	settings        masking.Session
 	settingsVersion int  // grows when one of settings changes
@@ -143,6 +146,9 @@ func New(cfg Config) *Session {
 	}
 	s.toClient.hold = -1
 	s.toServer.hold = -1
+	if s.masked {
+		s.temp = sqlparse.NoOverlay
+	}
 	for _, p := range cfg.Parameters {
 		s.setting(p.Name, p.Value)
 	}
