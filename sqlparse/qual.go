@@ -46,6 +46,9 @@ func (a *analysis) qual(n *pg.Node, sc *scope) {
 // use records how a comparison uses its sides. r is the zero value when there
 // is only one.
 func (a *analysis) use(use Use, l, r value, loc int32) {
+	// The predicates of a side's own sublinks were met where they stand, which may be another query.
+	a.choose(l.chosen)
+	a.choose(r.chosen)
 	switch {
 	case l.constant() && r.constant():
 	case l.label.Opaque != "" || r.label.Opaque != "":
