@@ -104,11 +104,14 @@ func (x *walker) node(n *Node) (Flow, error) {
 	case classComputed:
 		f, err := x.parts(n)
 		f = f.computed()
+		f = x.operated(f, n)
 		f.Fixed = n.Tag == "ARRAY" || n.Tag == "ARRAYEXPR"
 		return f, err
 	case classPicked:
 		f, err := x.parts(n)
-		return f.picked(), err
+		f = f.picked()
+		f = x.operated(f, n)
+		return f, err
 	case classSpecial:
 	default:
 		return Flow{}, unknown("node %s in an expression", n.Tag)
@@ -158,6 +161,14 @@ func (x *walker) node(n *Node) (Flow, error) {
 			}
 			results = results.union(r)
 		}
+		if arg := n.Field("arg"); arg != nil && f.Calls {
+			// An operator of a user's own may leave the argument aside: what is needed is what the branches show.
+			needs, err := x.fields(n, "args", "defresult")
+			if err != nil {
+				return f, err
+			}
+			f.Needs = needs.Needs
+		}
 		f = f.computed()
 		f.Picked = results.Picked
 		return f, nil
@@ -180,10 +191,40 @@ func (x *walker) node(n *Node) (Flow, error) {
 
 // called is the flow of a function's result.
 func (x *walker) called(args Flow, function string) Flow {
-	if oid, err := strconv.ParseUint(function, 10, 32); err == nil && x.catalog.Picks(uint32(oid)) {
-		return args.picked()
+	oid, err := strconv.ParseUint(function, 10, 32)
+	out := args.computed()
+	if err == nil && x.catalog.Picks(uint32(oid)) {
+		out = args.picked()
 	}
-	return args.computed()
+	if oid >= firstUserOID {
+		out = x.users(out, uint32(oid))
+	}
+	return out
+}
+
+// users is the flow of what a function of a user's gives: the tree does not tell which of its
+// arguments a body in SQL uses.
+func (x *walker) users(args Flow, function uint32) Flow {
+	args.Calls = true
+	if x.catalog.Opens(function) {
+		args.Needs = nil
+	}
+	return args
+}
+
+// operated adds an operator, cast or domain of a user's own that is at work in a node.
+func (x *walker) operated(f Flow, n *Node) Flow {
+	for _, field := range []string{"opfuncid", "resulttype"} {
+		oid, err := strconv.ParseUint(n.Text(field), 10, 32)
+		if err != nil || oid < firstUserOID {
+			continue
+		}
+		f.Calls = true
+		if field == "opfuncid" {
+			f = x.users(f, uint32(oid))
+		}
+	}
+	return f
 }
 
 // unnestArray is the OID of unnest(anyarray) (PostgreSQL source, src/include/catalog/pg_proc.dat).

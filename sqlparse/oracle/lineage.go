@@ -14,18 +14,25 @@ type Flow struct {
 	Picked Set // those whose value it is through references and expressions that give one of their arguments
 
 	Fixed bool // an array of as many elements as the statement writes
+	Calls bool // functions that users made are called: what they do is not in the tree
 }
+
+// firstUserOID is the first OID of objects that initdb did not make (PostgreSQL source,
+// src/include/access/transam.h).
+const firstUserOID = 16384
 
 // union is the flow of what comes from both; it is nobody's fixed array.
 func (f Flow) union(g Flow) Flow {
-	return Flow{Needs: f.Needs.Union(g.Needs), May: f.May.Union(g.May), Plain: f.Plain.Union(g.Plain), Picked: f.Picked.Union(g.Picked)}
+	return Flow{Needs: f.Needs.Union(g.Needs), May: f.May.Union(g.May), Plain: f.Plain.Union(g.Plain), Picked: f.Picked.Union(g.Picked), Calls: f.Calls || g.Calls}
 }
 
 // computed is the flow of a value that is computed from f.
-func (f Flow) computed() Flow { return Flow{Needs: f.Needs, May: f.May} }
+func (f Flow) computed() Flow { return Flow{Needs: f.Needs, May: f.May, Calls: f.Calls} }
 
 // picked is the flow of a value that is one of f's, for a reason that is no reference.
-func (f Flow) picked() Flow { return Flow{Needs: f.Needs, May: f.May, Picked: f.Picked} }
+func (f Flow) picked() Flow {
+	return Flow{Needs: f.Needs, May: f.May, Picked: f.Picked, Calls: f.Calls}
+}
 
 // Column is one result column.
 type Column struct {
@@ -51,6 +58,7 @@ const maxSteps = 20e6
 type Catalog interface {
 	Attributes(relation uint32) []int16 // the columns of a relation
 	Picks(function uint32) bool         // whether the result of a function or aggregate is one of its arguments
+	Opens(function uint32) bool         // whether a function's body is SQL, which may leave an argument aside
 }
 
 // Columns gives the result columns of a rewritten query.
@@ -341,7 +349,7 @@ func (x *walker) rows(q *Node) (Flow, error) {
 		}
 		needs = needs.union(f)
 	}
-	return Flow{Needs: needs.Needs, May: needs.Needs.Union(needs.May).Union(may.Needs).Union(may.May)}, nil
+	return Flow{Needs: needs.Needs, May: needs.Needs.Union(needs.May).Union(may.Needs).Union(may.May), Calls: needs.Calls || may.Calls}, nil
 }
 
 // joinTree gives what the conditions of a FROM clause depend on.

@@ -65,3 +65,4 @@ type noCatalog struct{}
 
 func (noCatalog) Attributes(uint32) []int16 { return []int16{1, 2} }
 func (noCatalog) Picks(uint32) bool         { return true }
+func (noCatalog) Opens(uint32) bool         { return true }

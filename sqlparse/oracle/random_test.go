@@ -18,6 +18,7 @@ var clinicPath = []string{"pg_catalog", "public"}
 
 // TestRandom judges random statements over the clinic, half of them on each of two connections.
 func TestRandom(t *testing.T) {
+	t.Parallel()
 	const parts = 2
 	for part := range uint64(parts) {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
