@@ -412,10 +412,39 @@ func (a *analysis) tempItem(it *item, t *tempRelation) *item {
 	case catalog.KindTable:
 		it.system = t.rel
 		it.load = func(i int) value { return a.tempColumn(t, i) }
+	case catalog.KindView:
+		it.load = a.tempView(t)
 	default:
 		a.unsupported(-1, "temporary relation "+quoted(t.rel.Name)+" of this kind")
 	}
 	return it
+}
+
+// tempView gives the loader of the columns of an own temporary view. Its predicates are the reader's own, who made
+// it: they are held against the rules whenever it is read, for what its tables depend on may have grown since.
+func (a *analysis) tempView(t *tempRelation) func(i int) value {
+	var info *viewInfo
+	if !slices.Contains(a.views, t.rel.OID) {
+		info = a.analyseView(t.rel)
+	}
+	if info == nil {
+		a.unsupported(-1, "temporary view "+quoted(t.rel.Name)+", whose definition pgveil cannot follow,")
+	}
+	name := t.rel.Schema + "." + t.rel.Name
+	for i := range info.plan.Predicates {
+		if p := &info.plan.Predicates[i]; p.View == name {
+			p.View, p.Clause, p.Position = a.view, p.Clause+" of temporary view "+t.rel.Name, -1
+		}
+	}
+	if !slices.Contains(a.imported, t.rel.OID) {
+		a.imported = append(a.imported, t.rel.OID)
+		a.importUses(info)
+	}
+	return func(i int) value {
+		c := &t.rel.Columns[i]
+		return value{typ: c.Type, bounded: c.TypeMod >= 0, witness: Witness{Known: true, Relation: t.rel.OID, Column: c.Num},
+			label: a.importLabel(info, info.columns[i])}
+	}
 }
 
 // tempColumn is the value of a column of an own temporary table: that of the columns it came from.

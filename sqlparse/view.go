@@ -93,9 +93,14 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 		return nil
 	}
 	name := rel.Schema + "." + rel.Name
+	path, env := []string{systemSchema}, &Env{Catalog: a.cat, User: a.env.User, Trusted: a.env.Trusted} // the catalog's text qualifies every other name
+	temp := a.env.Temp.temp(rel) != nil
+	if temp {
+		// The text is of the session's own connection, and leaves out what its path finds.
+		path, env = a.env.SearchPath, &Env{Catalog: a.cat, User: a.env.User, Trusted: a.env.Trusted, SearchPath: a.env.SearchPath, Temp: a.env.Temp}
+	}
 	sub := &analysis{
-		Analyser: a.Analyser, env: &Env{Catalog: a.cat, User: a.env.User, Trusted: a.env.Trusted}, cat: a.cat,
-		path: []string{systemSchema}, openSession: true, openTemp: true, // pg_get_viewdef qualifies every other name
+		Analyser: a.Analyser, env: env, cat: a.cat, path: path, session: path, openSession: !temp, openTemp: !temp,
 		plan: &Plan{}, sources: map[sourceKey]SourceID{}, view: name, views: append(a.views[:len(a.views):len(a.views)], rel.OID),
 		trusted: a.trusted, depth: a.depth, work: a.work,
 	}

@@ -67,6 +67,10 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 			case d.err != nil:
 				return nil, nil, true
 			}
+			if !s.viewsHold(d.verdict) {
+				e, _ := s.learnPath()
+				return nil, e, e != nil
+			}
 			return d.verdict, nil, true
 		}
 	}
@@ -92,6 +96,10 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 		Extended: extended, ParamTypes: types, Temp: s.temp,
 	}
 	if v, ok := s.cfg.Judge.Lookup(q); ok && v != nil {
+		if !s.viewsHold(v) {
+			e, _ := s.learnPath()
+			return nil, e, e != nil
+		}
 		return v, nil, true
 	}
 	q.SQL = strings.Clone(q.SQL)
@@ -145,6 +153,8 @@ type probe struct {
 	synced bool // it ends with a Sync of its own
 	value  string
 	temp   []byte // state of the temporary schema; nil: there is none
+
+	generation uint64 // of the catalog, at the latest, when it was sent
 }
 
 type probeState uint8
@@ -179,7 +189,7 @@ func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
 		s.probing.state = probeNone
 		return wire.Undecided(errors.New("the search path could not be read")), true
 	}
-	s.probing = probe{state: probeRuns, synced: !s.unsynced}
+	s.probing = probe{state: probeRuns, synced: !s.unsynced, generation: s.generation}
 	// The extended protocol leaves the client's unnamed statement and portal alone.
 	out := s.toServer.bytes()
 	out = wire.AppendParse(out, probeName, probeSQL, nil)
@@ -217,6 +227,6 @@ func (s *Session) probed() {
 		s.probing = probe{state: probeFailed}
 		return
 	}
-	s.path.now, s.temp = s.probing.value, temp
+	s.path.now, s.temp, s.tempGeneration = s.probing.value, temp, s.probing.generation
 	s.probing = probe{}
 }

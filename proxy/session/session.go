@@ -114,6 +114,9 @@ type Session struct {
 	temp     *sqlparse.Overlay // the temporary schema; nil for a clear role
 	defining bool              // permanent definitions changed in the transaction at hand
 
+	generation     uint64 // of the latest verdict
+	tempGeneration uint64 // the texts of temporary views are at least as new
+
 	settings        masking.Session
 	settingsVersion int  // grows when one of settings changes
 	settingsPending bool // a setting may have changed and will be reported with the next ReadyForQuery

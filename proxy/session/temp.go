@@ -16,3 +16,17 @@ func (s *Session) remember(st *Statement) {
 func (s *Session) current(v *Verdict) bool {
 	return (v == nil || v.Temp == s.temp.Version()) && s.cfg.Judge.Current(v)
 }
+
+// viewsHold reports whether the texts of the session's temporary views, in which names stand for relations, are as
+// new as the catalog that v was decided with. When they are not, they have to be asked for anew.
+func (s *Session) viewsHold(v *Verdict) bool {
+	if !s.masked || v == nil {
+		return true
+	}
+	s.generation = v.Generation
+	if s.tempGeneration == v.Generation || !s.temp.Views() || s.status == 'E' {
+		return true
+	}
+	s.path.now = ""
+	return false
+}
