@@ -41,12 +41,12 @@ func (d *decider) refusal() *sqlparse.Refusal {
 // kind has one rule for each kind of statement; a kind without one is refused.
 func (d *decider) kind() *sqlparse.Refusal {
 	switch d.plan.Kind {
-	case sqlparse.KindSelect, sqlparse.KindTransaction, sqlparse.KindSet, sqlparse.KindShow,
+	case sqlparse.KindSelect, sqlparse.KindTransaction, sqlparse.KindSet, sqlparse.KindShow, sqlparse.KindNotify,
 		sqlparse.KindDeallocate, sqlparse.KindEmpty, sqlparse.KindVeil:
 		return nil // no effect but on the session itself; what they read is judged below
 	case sqlparse.KindCopyTo, sqlparse.KindLock:
 		return nil // what the query of a COPY changes, and a lock that stops others, are effects
-	case sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete, sqlparse.KindCopyFrom:
+	case sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete, sqlparse.KindMerge, sqlparse.KindCopyFrom:
 		if d.onlyTemp() {
 			return nil
 		}

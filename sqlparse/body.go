@@ -447,7 +447,7 @@ func (a *analysis) bodyStatement(n *pg.Node) *query {
 	switch x := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		return a.selectStmt(x.SelectStmt, &scope{})
-	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt:
+	case *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt:
 		return a.modifying(n, &scope{})
 	}
 	a.unsupportedNode(n)

@@ -240,19 +240,19 @@ func (a *analysis) drop(s *pg.DropStmt) {
 
 // truncate analyses TRUNCATE of own temporary tables.
 func (a *analysis) truncate(s *pg.TruncateStmt) {
-	if len(s.Relations) == 0 {
-		a.refuseDefinition(-1, "another relation than a temporary one of the session")
-	}
+	a.plan.Kind = KindTemp
 	for _, n := range s.Relations {
 		rv := n.GetRangeVar()
 		if rv == nil {
 			a.unsupportedNode(n)
 		}
 		if _, ok := a.ownRelation(rv); !ok {
-			a.refuseDefinition(-1, "another relation than a temporary one of the session")
+			// All rows of a table go, as by DELETE.
+			rel := a.relation(rv)
+			a.effect(Effect{Kind: EffectDelete, Target: a.sourceID(rel, 0, "*"), Name: rel.Schema + "." + rel.Name}, rv.Location)
+			a.plan.Kind = KindDelete
 		}
 	}
-	a.plan.Kind = KindTemp
 }
 
 // renameStatement analyses ALTER … RENAME of an own temporary relation or of its column.

@@ -58,6 +58,8 @@ func (a *analysis) expr(n *pg.Node, sc *scope) value {
 		return a.indirection(n.AIndirection, len(n.AIndirection.Indirection), sc)
 	case *pg.Node_SqlvalueFunction:
 		return a.sqlValue(n.SqlvalueFunction)
+	case *pg.Node_MergeSupportFunc:
+		return a.mergeAction()
 	case *pg.Node_GroupingFunc:
 		// Which grouping set a row belongs to, not what is in it.
 		a.exprs(n.GroupingFunc.Args, sc)

@@ -28,17 +28,17 @@ func init() {
 		roleExpression: `ColumnRef AConst ParamRef AExpr BoolExpr NullTest BooleanTest TypeCast CollateClause FuncCall SubLink CaseExpr
 			CoalesceExpr MinMaxExpr RowExpr AArrayExpr AIndirection SqlvalueFunction GroupingFunc SetToDefault NamedArgExpr XmlExpr XmlSerialize
 			JsonParseExpr JsonScalarExpr JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor
-			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr`,
+			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr MergeSupportFunc`,
 		roleFrom: `RangeVar RangeSubselect RangeFunction RangeTableFunc JsonTable RangeTableSample JoinExpr`,
-		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
+		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt NotifyStmt ListenStmt UnlistenStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
 			DiscardStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt
 			AlterTableStmt CreateStmt DropStmt TruncateStmt IndexStmt RenameStmt ViewStmt CreateTableAsStmt`,
 		rolePart: `Alias IntoClause CaseWhen TypeName AStar AIndices ResTarget MultiAssignRef SortBy WindowDef RangeTableFuncCol ColumnDef
 			DefElem LockingClause GroupingSet WithClause InferClause OnConflictClause CtesearchClause CtecycleClause CommonTableExpr
 			IndexElem JsonFormat JsonBehavior JsonOutput JsonArgument JsonTablePathSpec JsonTableColumn JsonKeyValue JsonAggConstructor
-			RawStmt Integer Float Boolean String BitString List RoleSpec`,
-		roleRefused: `MergeSupportFunc CurrentOfExpr TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
-			SinglePartitionSpec PartitionCmd MergeWhenClause TriggerTransition MergeStmt ReturnStmt PlassignStmt CreateSchemaStmt
+			MergeWhenClause ReturnStmt RawStmt Integer Float Boolean String BitString List RoleSpec`,
+		roleRefused: `CurrentOfExpr TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
+			SinglePartitionSpec PartitionCmd TriggerTransition PlassignStmt CreateSchemaStmt
 			ReplicaIdentityStmt AlterTableCmd AlterCollationStmt AlterDomainStmt GrantStmt ObjectWithArgs AccessPriv
 			GrantRoleStmt AlterDefaultPrivilegesStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt
 			AlterTableSpaceOptionsStmt AlterTableMoveAllStmt CreateExtensionStmt AlterExtensionStmt AlterExtensionContentsStmt CreateFdwStmt
@@ -48,7 +48,7 @@ func init() {
 			DefineStmt CreateDomainStmt CreateOpClassStmt CreateOpClassItem CreateOpFamilyStmt AlterOpFamilyStmt 
 			CommentStmt SecLabelStmt DeclareCursorStmt ClosePortalStmt FetchStmt CreateStatsStmt StatsElem AlterStatsStmt
 			CreateFunctionStmt FunctionParameter AlterFunctionStmt DoStmt CallStmt AlterObjectDependsStmt AlterObjectSchemaStmt
-			AlterOwnerStmt AlterOperatorStmt AlterTypeStmt RuleStmt NotifyStmt ListenStmt UnlistenStmt CompositeTypeStmt CreateEnumStmt
+			AlterOwnerStmt AlterOperatorStmt AlterTypeStmt RuleStmt CompositeTypeStmt CreateEnumStmt
 			CreateRangeStmt AlterEnumStmt LoadStmt CreatedbStmt AlterDatabaseStmt AlterDatabaseRefreshCollStmt
 			AlterDatabaseSetStmt DropdbStmt AlterSystemStmt ClusterStmt VacuumStmt VacuumRelation RefreshMatViewStmt
 			CheckPointStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt PrepareStmt ExecuteStmt
@@ -171,6 +171,8 @@ func figureName(n *pg.Node) (string, int) {
 		return name, s
 	case *pg.Node_CollateClause:
 		return figureName(x.CollateClause.Arg)
+	case *pg.Node_MergeSupportFunc:
+		return "merge_action", 2
 	case *pg.Node_GroupingFunc:
 		return "grouping", 2
 	case *pg.Node_SubLink:

@@ -144,6 +144,8 @@ const (
 	KindCopyTo
 	KindCopyFrom
 	KindLock
+	KindMerge
+	KindNotify // LISTEN, UNLISTEN, NOTIFY
 )
 
 // Plan is the analysis of one statement, for any user.

@@ -40,6 +40,20 @@ func init() {
 	delete(harmlessSettings, "transform_null_equals")
 }
 
+// applicationClasses are first parts of dotted settings that applications make up for themselves. What
+// they are set to is shown to nobody in clear (see show), and no module reads them. The first part of an
+// extension's own settings is the extension's name: those are refused.
+var applicationClasses = map[string]bool{
+	"app": true, "application": true, "context": true, "hasura": true, "jwt": true, "my": true, "myapp": true, "request": true,
+	"rls": true, "session": true, "tenant": true, "user": true,
+}
+
+// applicationSetting reports whether a setting is one that applications make up.
+func applicationSetting(name string) bool {
+	class, rest, dotted := strings.Cut(name, ".")
+	return dotted && rest != "" && applicationClasses[class]
+}
+
 // nameSettings change what names mean.
 var nameSettings = map[string]bool{"search_path": true, "role": true, "session_authorization": true}
 
@@ -61,7 +75,7 @@ func (a *analysis) set(s *pg.VariableSetStmt) {
 			a.notSupported()
 		}
 	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_SET_CURRENT, pg.VariableSetKind_VAR_RESET:
-		if !harmlessSettings[name] {
+		if !harmlessSettings[name] && !applicationSetting(name) {
 			a.bail(&Refusal{
 				SQLState: statePrivilege, Rule: RuleSetting, Position: 0,
 				Message: "parameter " + quoted(s.Name) + " may not be set by masking roles",
@@ -161,7 +175,7 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		return NamesCatalog
 	}
 	switch x := n.GetNode().(type) {
-	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_CopyStmt:
+	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CopyStmt:
 		if a.plan.Kind == KindOther {
 			return NamesCatalog // SELECT INTO
 		}

@@ -124,6 +124,11 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 	case *pg.Node_DeleteStmt:
 		plan.Kind = KindDelete
 		a.output(a.modifying(n, &scope{}))
+	case *pg.Node_MergeStmt:
+		plan.Kind = KindMerge
+		a.output(a.modifying(n, &scope{}))
+	case *pg.Node_ListenStmt, *pg.Node_UnlistenStmt, *pg.Node_NotifyStmt:
+		a.notify()
 	case *pg.Node_TransactionStmt:
 		a.transaction(x.TransactionStmt)
 	case *pg.Node_ConstraintsSetStmt:

@@ -14,7 +14,8 @@ func (a *analysis) describe(n *pg.Node, tokens []token) {
 	if s := n.GetSelectStmt(); s != nil {
 		a.places = a.targetPlaces(s)
 	}
-	for _, list := range [][]*pg.Node{n.GetInsertStmt().GetReturningList(), n.GetUpdateStmt().GetReturningList(), n.GetDeleteStmt().GetReturningList()} {
+	for _, list := range [][]*pg.Node{n.GetInsertStmt().GetReturningList(), n.GetUpdateStmt().GetReturningList(), n.GetDeleteStmt().GetReturningList(),
+		n.GetMergeStmt().GetReturningList()} {
 		if len(list) > 0 {
 			a.places = a.listPlaces(list)
 		}

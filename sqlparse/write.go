@@ -30,6 +30,8 @@ func (a *analysis) modifying(n *pg.Node, parent *scope) *query {
 		return a.update(x.UpdateStmt, parent)
 	case *pg.Node_DeleteStmt:
 		return a.delete(x.DeleteStmt, parent)
+	case *pg.Node_MergeStmt:
+		return a.mergeStmt(x.MergeStmt, parent)
 	}
 	a.unsupportedNode(n)
 	return nil
@@ -336,10 +338,15 @@ func (a *analysis) delete(s *pg.DeleteStmt, parent *scope) *query {
 	if s.WhereClause != nil {
 		a.within("WHERE", func() { a.qual(s.WhereClause, sc) })
 	}
+	a.remove(t)
+	return a.returning(s.ReturningList, t, sc)
+}
+
+// remove records that rows of the target go.
+func (a *analysis) remove(t *target) {
 	if own := a.env.Temp.temp(t.base); own != nil {
 		a.tempWrite(own, 0, Label{}, t.loc)
-	} else {
-		a.effect(Effect{Kind: EffectDelete, Target: a.sourceID(t.base, 0, "*"), Name: t.base.Schema + "." + t.base.Name}, t.loc)
+		return
 	}
-	return a.returning(s.ReturningList, t, sc)
+	a.effect(Effect{Kind: EffectDelete, Target: a.sourceID(t.base, 0, "*"), Name: t.base.Schema + "." + t.base.Name}, t.loc)
 }
