@@ -40,7 +40,16 @@ func (d *decider) refusal() *sqlparse.Refusal {
 
 // kind has one rule for each kind of statement; a kind without one is refused.
 func (d *decider) kind() *sqlparse.Refusal {
-	switch d.plan.Kind {
+	k := d.plan.Kind
+	switch k {
+	case sqlparse.KindPrepare, sqlparse.KindExecute:
+		k = behindName(d.plan.Behind)
+	case sqlparse.KindDeclare, sqlparse.KindFetch:
+		if k = sqlparse.KindOther; d.plan.Behind == sqlparse.KindSelect {
+			k = sqlparse.KindSelect
+		}
+	}
+	switch k {
 	case sqlparse.KindSelect, sqlparse.KindTransaction, sqlparse.KindSet, sqlparse.KindShow, sqlparse.KindNotify,
 		sqlparse.KindDeallocate, sqlparse.KindEmpty, sqlparse.KindVeil:
 		return nil // no effect but on the session itself; what they read is judged below
@@ -62,6 +71,16 @@ func (d *decider) kind() *sqlparse.Refusal {
 		Detail:  "pgveil has no rule for this kind of statement and a role that may not see everything.",
 		Hint:    "Run it as a user whose role sees every class clear.",
 	}
+}
+
+// behindName is the kind whose rule a statement has that is prepared or executed by name. Those of which the server
+// would not prepare one stay without.
+func behindName(k sqlparse.Kind) sqlparse.Kind {
+	switch k {
+	case sqlparse.KindSelect, sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete:
+		return k
+	}
+	return sqlparse.KindOther
 }
 
 // onlyTemp reports whether a statement changes nothing but temporary tables of the session, which whoever

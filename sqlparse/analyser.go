@@ -47,6 +47,8 @@ type Env struct {
 	User       string
 	Trusted    map[catalog.OID]bool // functions outside of pg_catalog that depend on their arguments alone
 	ParamTypes []uint32             // declared types of the parameters; 0 or missing: not declared
+	Named      []Named              // what is behind the names that the statements refer to
+	Behind     bool                 // analyse the query within PREPARE or DECLARE, not the statement itself
 
 	// Temp is the session's temporary schema. With nil, the snapshot's word on it is taken.
 	Temp *Overlay
@@ -140,6 +142,12 @@ func (z *Analyser) environment(l *lifted, env *Env) {
 	}
 	for _, t := range env.ParamTypes {
 		k = append(k, byte(t), byte(t>>8), byte(t>>16), byte(t>>24))
+	}
+	if env.Behind {
+		k = append(k, 'B')
+	}
+	for i := range env.Named {
+		k = env.Named[i].appendKey(k)
 	}
 	l.key = k
 }

@@ -46,6 +46,7 @@ type analysis struct {
 	places     []int                             // of the output columns, as far as they are known
 	literal    bool
 	ownUsed    bool // a temporary relation of the session was read
+	elsewhere  bool // a text that is not the statement's own is being analysed: see named.go
 }
 
 type sourceKey struct {
@@ -80,7 +81,7 @@ func (a *analysis) pos(loc int32) int {
 	if a.frame != nil {
 		return a.frame.site
 	}
-	if loc < 0 || a.view != "" || int(loc) < a.offset {
+	if loc < 0 || a.view != "" || a.elsewhere || int(loc) < a.offset {
 		return -1
 	}
 	return int(loc) - a.offset

@@ -97,6 +97,7 @@ func (a *analysis) relation(rv *pg.RangeVar) *catalog.Relation {
 		}
 		a.refuse(stateNoTable, RuleName, rv.Location, "relation %s does not exist", quoted(name))
 	}
+	a.named(rel)
 	return rel
 }
 

@@ -31,7 +31,7 @@ func init() {
 			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr MergeSupportFunc`,
 		roleFrom: `RangeVar RangeSubselect RangeFunction RangeTableFunc JsonTable RangeTableSample JoinExpr`,
 		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt NotifyStmt ListenStmt UnlistenStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
-			DiscardStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt
+			DiscardStmt DeclareCursorStmt ClosePortalStmt FetchStmt PrepareStmt ExecuteStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt
 			AlterTableStmt CreateStmt DropStmt TruncateStmt IndexStmt RenameStmt ViewStmt CreateTableAsStmt`,
 		rolePart: `Alias IntoClause CaseWhen TypeName AStar AIndices ResTarget MultiAssignRef SortBy WindowDef RangeTableFuncCol ColumnDef
 			DefElem LockingClause GroupingSet WithClause InferClause OnConflictClause CtesearchClause CtecycleClause CommonTableExpr
@@ -46,12 +46,12 @@ func init() {
 			DropUserMappingStmt ImportForeignSchemaStmt CreatePolicyStmt AlterPolicyStmt CreateAmStmt CreateTrigStmt CreateEventTrigStmt
 			AlterEventTrigStmt CreatePlangStmt CreateRoleStmt AlterRoleStmt AlterRoleSetStmt DropRoleStmt CreateSeqStmt AlterSeqStmt
 			DefineStmt CreateDomainStmt CreateOpClassStmt CreateOpClassItem CreateOpFamilyStmt AlterOpFamilyStmt 
-			CommentStmt SecLabelStmt DeclareCursorStmt ClosePortalStmt FetchStmt CreateStatsStmt StatsElem AlterStatsStmt
+			CommentStmt SecLabelStmt CreateStatsStmt StatsElem AlterStatsStmt
 			CreateFunctionStmt FunctionParameter AlterFunctionStmt DoStmt CallStmt AlterObjectDependsStmt AlterObjectSchemaStmt
 			AlterOwnerStmt AlterOperatorStmt AlterTypeStmt RuleStmt CompositeTypeStmt CreateEnumStmt
 			CreateRangeStmt AlterEnumStmt LoadStmt CreatedbStmt AlterDatabaseStmt AlterDatabaseRefreshCollStmt
 			AlterDatabaseSetStmt DropdbStmt AlterSystemStmt ClusterStmt VacuumStmt VacuumRelation RefreshMatViewStmt
-			CheckPointStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt PrepareStmt ExecuteStmt
+			CheckPointStmt ReindexStmt CreateConversionStmt CreateCastStmt CreateTransformStmt
 			DropOwnedStmt ReassignOwnedStmt AlterTsdictionaryStmt AlterTsconfigurationStmt PublicationTable PublicationObjSpec
 			CreatePublicationStmt AlterPublicationStmt CreateSubscriptionStmt AlterSubscriptionStmt DropSubscriptionStmt`,
 		roleInternal: `TableFunc Var Param Aggref WindowFunc WindowFuncRunCondition SubscriptingRef FuncExpr OpExpr DistinctExpr NullIfExpr

@@ -141,6 +141,10 @@ const (
 	KindTemp   // defines, changes or drops temporary relations of the session, and nothing else
 	KindDefine // defines or drops permanent relations
 	KindVeil   // answered by the proxy: SHOW pgveil.*, EXPLAIN (PGVEIL)
+	KindPrepare
+	KindExecute
+	KindDeclare
+	KindFetch // and MOVE
 	KindCopyTo
 	KindCopyFrom
 	KindLock
@@ -176,6 +180,16 @@ type Plan struct {
 
 	// Temp is what the statement does to the session's temporary relations when it runs; nil for nothing.
 	Temp *TempEffect
+
+	// Relations are those that the text itself names: a view's own are not among them.
+	Relations []RelationName
+
+	// Behind is the kind of the statement behind the name, of PREPARE, EXECUTE, DECLARE, FETCH and MOVE. Quiet:
+	// Columns are those of the query of a PREPARE or DECLARE, which returns no rows itself.
+	Behind Kind
+	Quiet  bool
+	Refers []Reference // the names of the session that the analysis needs
+	Change NameChange  // what it does to such names when it succeeds
 
 	// Veil is set for KindVeil: what the proxy answers itself.
 	Veil Veil

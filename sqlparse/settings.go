@@ -125,7 +125,7 @@ var secretSettings = map[string]bool{
 // namesMatter reports whether a statement resolves names.
 func namesMatter(n *pg.Node) bool {
 	switch x := n.GetNode().(type) {
-	case *pg.Node_TransactionStmt, *pg.Node_VariableSetStmt, *pg.Node_VariableShowStmt, *pg.Node_DeallocateStmt, *pg.Node_DiscardStmt:
+	case *pg.Node_TransactionStmt, *pg.Node_VariableSetStmt, *pg.Node_VariableShowStmt, *pg.Node_DeallocateStmt, *pg.Node_DiscardStmt, *pg.Node_ClosePortalStmt:
 		return false
 	case *pg.Node_SelectStmt:
 		return !nameless(x.SelectStmt)
@@ -175,7 +175,10 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		return NamesCatalog
 	}
 	switch x := n.GetNode().(type) {
-	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CopyStmt:
+	case *pg.Node_SelectStmt, *pg.Node_InsertStmt, *pg.Node_UpdateStmt, *pg.Node_DeleteStmt, *pg.Node_MergeStmt, *pg.Node_CopyStmt, *pg.Node_ExecuteStmt, *pg.Node_FetchStmt:
+		if r := a.plan.Refusal; r != nil && r.Rule == RuleUnknownName {
+			return NamesKept // it does not run
+		}
 		if a.plan.Kind == KindOther {
 			return NamesCatalog // SELECT INTO
 		}
@@ -216,6 +219,8 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 			return NamesKept
 		}
 		return NamesCatalog
+	case *pg.Node_PrepareStmt, *pg.Node_DeclareCursorStmt:
+		return NamesKept // what it prepares runs later
 	case *pg.Node_VariableShowStmt, *pg.Node_DeallocateStmt, *pg.Node_ConstraintsSetStmt, *pg.Node_LockStmt, *pg.Node_ListenStmt,
 		*pg.Node_UnlistenStmt, *pg.Node_NotifyStmt, *pg.Node_ClosePortalStmt, *pg.Node_CheckPointStmt:
 		return NamesKept

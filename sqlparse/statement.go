@@ -59,6 +59,7 @@ func usedOnce(sql string, tokens []token) map[string]bool {
 type batch struct {
 	path    []string
 	changed string // not empty: the statement after which names are not known
+	names   batchNames
 }
 
 // statement analyses one statement.
@@ -74,6 +75,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	plan.Refusal = a.guarded(func() { a.dispatch(n, sql, tokens, b) })
 	a.finish()
 	a.namesAfter(n, b)
+	b.changedNames(plan)
 	return plan, a.literal
 }
 
@@ -98,6 +100,15 @@ func (a *analysis) guarded(f func()) (r *Refusal) {
 // without a rule stays KindOther and is refused.
 func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 	plan := a.plan
+	a.referencesOf(n, b)
+	if a.env.Behind {
+		if _, _, ok := inner(n); !ok {
+			a.notSupported()
+		}
+		a.behind(n, n.GetDeclareCursorStmt() != nil, b)
+		a.plan.Behind = KindOther
+		return
+	}
 	if b.changed != "" && namesMatter(n) {
 		a.bail(&Refusal{
 			SQLState: statePrivilege, Rule: RuleBatch, Position: 0,
@@ -138,9 +149,24 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 		a.set(x.VariableSetStmt)
 	case *pg.Node_VariableShowStmt:
 		a.show(x.VariableShowStmt)
-	case *pg.Node_DeallocateStmt, *pg.Node_DiscardStmt:
-		plan.Kind = KindDeallocate
-		a.effect(Effect{Kind: EffectSession, Target: -1, Name: plan.Tag}, -1)
+	case *pg.Node_DeallocateStmt:
+		a.dropNames(dropChange(false, x.DeallocateStmt.Name))
+	case *pg.Node_ClosePortalStmt:
+		a.dropNames(dropChange(true, x.ClosePortalStmt.Portalname))
+	case *pg.Node_DiscardStmt:
+		var c NameChange
+		if x.DiscardStmt.Target == pg.DiscardMode_DISCARD_ALL {
+			c.Op = NameDropAll
+		}
+		a.dropNames(c)
+	case *pg.Node_PrepareStmt:
+		a.prepare(n, x.PrepareStmt, b)
+	case *pg.Node_ExecuteStmt:
+		a.execute(x.ExecuteStmt, b)
+	case *pg.Node_DeclareCursorStmt:
+		a.declare(n, x.DeclareCursorStmt, b)
+	case *pg.Node_FetchStmt:
+		a.fetch(x.FetchStmt, b)
 	case *pg.Node_ExplainStmt:
 		a.explain(x.ExplainStmt, sql, tokens, b)
 	case *pg.Node_CreateStmt:
@@ -208,6 +234,7 @@ func (a *analysis) transaction(t *pg.TransactionStmt) {
 		pg.TransactionStmtKind_TRANS_STMT_ROLLBACK, pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT, pg.TransactionStmtKind_TRANS_STMT_RELEASE,
 		pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
 		a.plan.Kind = KindTransaction
+		a.plan.Change = transactionChange(t)
 		a.effect(Effect{Kind: EffectSession, Target: -1, Name: a.plan.Tag}, -1)
 	default:
 		a.notSupported() // two-phase commit
@@ -249,6 +276,7 @@ func (a *analysis) explain(e *pg.ExplainStmt, sql string, tokens []token, b *bat
 	plan, literal := a.Analyser.statement(sql, e.Query, tokens[at:], int(tokens[at].start), int(tokens[len(tokens)-1].end), &inner, a.env)
 	a.literal = a.literal || literal
 	a.plan.Kind = KindVeil
+	a.plan.Refers = plan.Refers
 	a.plan.Veil.Explain = plan
 	a.plan.Columns = []OutputColumn{{Name: "QUERY PLAN", Type: oidText, Witness: Witness{}, Position: -1}}
 }

@@ -61,6 +61,8 @@ type verdictKey struct {
 	extended bool
 	params   string
 	temp     uint64
+	behind   bool
+	named    string // text form of what is behind the names
 	sql      string
 }
 

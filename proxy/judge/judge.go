@@ -104,6 +104,10 @@ func (j *userJudge) key(role *roles.Role, q session.Query) verdictKey {
 		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
 	}
 	k.temp = q.Temp.Version()
+	k.behind = q.Behind
+	if q.Named != nil {
+		k.named = namedKey(q.Named)
+	}
 	return k
 }
 
@@ -131,6 +135,7 @@ func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
 	return &sqlparse.Env{
 		Catalog: b.Catalog, SearchPath: searchPath(q.SearchPath, b.Catalog, j.user), User: j.user,
 		Trusted: b.Trusted(), ParamTypes: q.ParamTypes, Temp: q.Temp,
+		Named: behindNames(q.Named, b.Catalog, j.user), Behind: q.Behind,
 	}
 }
 
@@ -155,7 +160,7 @@ func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans [
 func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sqlparse.Plan) *session.Statement {
 	d := b.Decide(p, role)
 	s := &session.Statement{
-		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names, Temp: p.Temp,
+		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names, Temp: p.Temp, Refers: p.Refers,
 		Audit: session.AuditInfo{
 			Statement: p.Normalized, Fingerprint: p.Fingerprint, Verdict: d.Verdict.String(),
 			Classes: d.Classes, Columns: d.Touched, Masks: d.Masks,
@@ -174,6 +179,10 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 	if d.Verdict == roles.Mask {
 		s.Action = session.Mask
 	}
+	j.named(b, s, q, p)
+	if p.Refusal != nil && p.Refusal.Rule == sqlparse.RuleUnknownName {
+		s.Audit.Reason = p.Refusal.Rule // a clear role's: the record cannot say what ran
+	}
 	switch {
 	case j.clear:
 	case p.Kind == sqlparse.KindCopyFrom:
@@ -183,6 +192,9 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 		s.CopyOut = b.policy.compiler.copyOut(b.Bound, p, d, q.Temp, j.source.Stale)
 	default:
 		s.Compile = b.policy.compiler.program(b.Bound, p, d, q.Temp, j.source.Stale)
+	}
+	if p.Quiet {
+		quiet(s)
 	}
 	return s
 }

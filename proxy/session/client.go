@@ -150,7 +150,7 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 		}
 		ready, err = s.clientBind(m, body, stable)
 	case wire.Describe:
-		err = s.clientDescribe(m, body, stable)
+		ready, err = s.clientDescribe(m, body, stable)
 	case wire.Execute:
 		ready, err = s.clientExecute(m, body, stable)
 	case wire.Close:
@@ -227,8 +227,18 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 		s.refuseQuery(sql, refusal, info)
 		return true, nil
 	}
+	var also [][]*Statement
+	if v != nil && s.masked {
+		if also, refusal, info, ready = s.earlierOf(v); !ready {
+			return false, nil
+		}
+		if refusal != nil {
+			s.refuseQuery(sql, refusal, info)
+			return true, nil
+		}
+	}
 	e := s.push(kQuery)
-	e.verdict = v
+	e.verdict, e.also = v, also
 	if s.masked {
 		s.q.say(e, sql)
 	}
@@ -245,6 +255,7 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 	for _, st := range v.Statements {
 		s.forwarded(st)
 	}
+	s.awaitNames(v)
 	return true, nil
 }
 
@@ -291,7 +302,7 @@ func namesFree(st *Statement) bool {
 		return false
 	}
 	switch st.Tag {
-	case "BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "RESET", "DEALLOCATE":
+	case "BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "RESET", "DEALLOCATE", "CLOSE CURSOR":
 		return true
 	}
 	return false
@@ -318,7 +329,7 @@ func (s *Session) forwarded(st *Statement) {
 	s.copyDue = s.copyDue || st.CopyIn && s.masked
 	switch st.Tag {
 	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",
-		"SAVEPOINT", "RELEASE", "DEALLOCATE":
+		"SAVEPOINT", "RELEASE", "DEALLOCATE", "PREPARE", "EXECUTE", "DECLARE CURSOR", "FETCH", "MOVE", "CLOSE CURSOR":
 	default:
 		s.settingsPending = true
 		if s.path.pending {

@@ -106,11 +106,16 @@ func (s *Session) copyOutResponse(m, body []byte, stable bool) {
 		return
 	}
 	layout, e := st.CopyOut(format, columns, s.settings)
-	if e == nil && h.kind == kExecute && h.portal.also != nil {
-		e = wire.DefinitionChanged()
-		if also := h.portal.also; also.CopyOut != nil {
-			if other, refused := also.CopyOut(format, columns, s.settings); refused == nil && reflect.DeepEqual(layout, other) {
-				e = nil
+	if h.kind == kExecute {
+		for _, before := range h.portal.also {
+			if e != nil {
+				break
+			}
+			e = wire.DefinitionChanged()
+			if before.CopyOut != nil {
+				if other, refused := before.CopyOut(format, columns, s.settings); refused == nil && reflect.DeepEqual(layout, other) {
+					e = nil
+				}
 			}
 		}
 	}

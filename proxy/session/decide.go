@@ -19,6 +19,7 @@ type decision struct {
 	query   Query
 	verdict *Verdict
 	err     error
+	refs    []sqlparse.Reference // the names that the query was asked with
 }
 
 type decisionState uint8
@@ -53,11 +54,42 @@ var errNoVerdict = errors.New("no verdict and no error")
 // without a refusal is possible for a clear role only: nothing is known of the
 // statement.
 func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict, refusal *wire.Error, ready bool) {
+	return s.decideBehind(sql, extended, types, false)
+}
+
+// decideBehind is decide, also for the statement within a PREPARE or DECLARE.
+func (s *Session) decideBehind(sql []byte, extended bool, types []uint32, behind bool) (v *Verdict, refusal *wire.Error, ready bool) {
+	var named []Named
+	if d := &s.decision; d.state == decisionMade && d.refs != nil {
+		named = s.behind(d.refs)
+	} else if v, refusal, ready = s.decideNamed(sql, extended, types, behind, nil, nil); !ready || refusal != nil || v == nil {
+		return v, refusal, ready
+	}
+	refs := s.decision.refs
+	if v != nil {
+		refs = v.refers()
+		if len(refs) == 0 || !s.masked && s.q.len() > 0 {
+			return v, nil, true // a clear role does not wait for the sake of its record
+		}
+		if !s.quiet() {
+			return nil, nil, false
+		}
+		named = s.behind(refs)
+	}
+	if s.masked && tooLongByName(sql, named) {
+		s.decision = decision{}
+		return nil, wire.Refused("54000", "statement is too long to be run by name", "", "Send it itself, in place of EXECUTE or FETCH.", 0), true
+	}
+	return s.decideNamed(sql, extended, types, behind, refs, named)
+}
+
+// decideNamed decides with what is behind the names that the text refers to; nil: not looked up.
+func (s *Session) decideNamed(sql []byte, extended bool, types []uint32, behind bool, refs []sqlparse.Reference, named []Named) (v *Verdict, refusal *wire.Error, ready bool) {
 	if d := s.decision; d.state == decisionMade {
 		s.decision = decision{}
 		// It is the one asked for, or nothing that may be used.
 		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == s.path.now &&
-			d.query.Temp.Version() == s.temp.Version() {
+			d.query.Temp.Version() == s.temp.Version() && d.query.Behind == behind && sameNamed(d.query.Named, named) {
 			if d.verdict == nil && d.err == nil {
 				d.err = errNoVerdict
 			}
@@ -93,7 +125,7 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 	}
 	q := Query{
 		SQL: unsafe.String(unsafe.SliceData(sql), len(sql)), SearchPath: s.path.now,
-		Extended: extended, ParamTypes: types, Temp: s.temp,
+		Extended: extended, ParamTypes: types, Temp: s.temp, Named: named, Behind: behind,
 	}
 	if v, ok := s.cfg.Judge.Lookup(q); ok && v != nil {
 		if !s.viewsHold(v) {
@@ -104,7 +136,7 @@ func (s *Session) decide(sql []byte, extended bool, types []uint32) (v *Verdict,
 	}
 	q.SQL = strings.Clone(q.SQL)
 	q.ParamTypes = append([]uint32(nil), types...)
-	s.decision = decision{state: decisionAsked, query: q}
+	s.decision = decision{state: decisionAsked, query: q, refs: refs}
 	return nil, nil, false
 }
 

@@ -29,7 +29,7 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		return false, nil
 	}
 	var info *AuditInfo
-	if refusal == nil && v != nil {
+	if refusal == nil && v != nil && !(s.masked && unknownName(v)) {
 		refusal, info = s.refusalOf(v, true)
 	}
 	if refusal != nil {
@@ -90,6 +90,11 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	p := s.newPortal()
 	if st != nil {
 		p.stmt, p.verdict, p.s = st, st.verdict, st.stmt
+		p.also, p.searchPath = st.also, s.path.now
+		if p.byName() {
+			p.refs = s.identities(p.s.Refers)
+			p.also = s.earlier(p.s)
+		}
 	}
 	p.formats = append(p.formats[:0], msg.Formats()...)
 	p.words = p.words[:0]
@@ -136,11 +141,11 @@ func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, rea
 		if e, ready := s.learnPath(); e != nil || !ready {
 			return e, nil, ready
 		}
-		if s.path.now == st.path && s.current(st.verdict) {
+		if s.path.now == st.path && st.verdict != nil && s.current(st.verdict) && (st.stmt == nil || len(st.stmt.Refers) == 0) {
 			return nil, nil, true
 		}
 	}
-	v, refusal, ready := s.decide([]byte(st.sql), true, st.types)
+	v, refusal, ready := s.decideBehind([]byte(st.sql), true, st.types, st.behind)
 	if !ready {
 		return nil, nil, false
 	}
@@ -156,6 +161,9 @@ func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, rea
 	}
 	if (now == nil) != (st.stmt == nil) || now != nil && now.Action == Answer {
 		return wire.DefinitionChanged(), nil, true
+	}
+	if e := st.renewed(now, s.path.now); e != nil {
+		return e, nil, true
 	}
 	st.verdict, st.stmt, st.path = v, now, s.path.now
 	st.desc, st.describing = nil, false // of what its names meant before
@@ -175,14 +183,29 @@ func (s *Session) object(body []byte) (object byte, name []byte, ok bool, err er
 	return object, name, true, nil
 }
 
-func (s *Session) clientDescribe(m, body []byte, stable bool) error {
+func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err error) {
 	object, name, ok, err := s.object(body)
 	if !ok {
-		return err
+		return true, err
 	}
 	if object == 'S' {
+		st := s.stmts[string(key(name))]
+		if st != nil && s.masked {
+			// The server looks the statement's names up now, if ever: what they mean is noted.
+			if !s.certain(st.confirmed, st.group) {
+				return false, nil
+			}
+			refusal, info, ready := s.renew(st)
+			if !ready {
+				return false, nil
+			}
+			if refusal != nil {
+				s.refuseExtended(refusedName, []byte(st.sql), refusal, info)
+				return true, nil
+			}
+		}
 		e := s.push(kDescribeStatement)
-		if st := s.stmts[string(key(name))]; st != nil {
+		if st != nil {
 			e.stmt, st.describing = st, true
 		}
 	} else {
@@ -193,7 +216,7 @@ func (s *Session) clientDescribe(m, body []byte, stable bool) error {
 	}
 	s.toServer.pass(m, stable)
 	s.unsynced = true
-	return nil
+	return true, nil
 }
 
 func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err error) {
@@ -219,7 +242,7 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 			s.refuseExtended(refusedName, []byte(p.stmt.sql), refusal, info)
 			return true, nil
 		}
-		if p.s != nil && p.s.Compile != nil && !p.describing && !p.stmt.describing {
+		if p.s != nil && p.s.Compile != nil && !p.describing && (!p.stmt.describing || p.byName()) {
 			e := s.push(kDescribePortal)
 			e.injected, e.portal, p.describing = true, p, true
 			s.send(wire.AppendDescribe(s.toServer.bytes(), 'P', string(name)))
@@ -232,10 +255,14 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 	if p == nil {
 		s.forwarded(nil)
 	} else {
+		p.sent = true
 		s.forwarded(p.s)
 		if p.also != nil {
-			s.remember(p.also)
+			s.rememberAll(p.also)
 		}
+	}
+	if p != nil {
+		s.awaitNames(p.verdict)
 	}
 	return true, nil
 }
@@ -252,10 +279,13 @@ func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, 
 	if p.s == nil || p.s.Action == Answer {
 		return nil, nil, true
 	}
+	if p.byName() {
+		return s.renewByName(p)
+	}
 	if s.decision.state != decisionMade && s.current(p.verdict) {
 		return nil, nil, true
 	}
-	v, refusal, ready := s.decide([]byte(p.stmt.sql), true, p.stmt.types)
+	v, refusal, ready := s.decidePortal(p)
 	if !ready {
 		return nil, nil, false
 	}
@@ -271,7 +301,7 @@ func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, 
 	}
 	// Both decisions are made into row programs when the description is at hand,
 	// and have to agree.
-	p.verdict, p.also = v, now
+	p.verdict, p.also = v, append(p.also[:len(p.also):len(p.also)], now)
 	p.rows = rowProgram{}
 	return nil, nil, true
 }

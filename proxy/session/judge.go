@@ -31,6 +31,11 @@ type Query struct {
 	Extended   bool   // from Parse: one statement at most
 	ParamTypes []uint32
 	Temp       *sqlparse.Overlay // the session's temporary schema; nil for a clear role
+
+	// Named is what is behind the names that the statements refer to. nil: not looked up; such statements are
+	// refused, and say in Refers what they need.
+	Named  []Named
+	Behind bool // decide on the query within the PREPARE or DECLARE that SQL is
 }
 
 // Action is what the session does with a statement.
@@ -63,6 +68,17 @@ type Statement struct {
 	Names     sqlparse.NameEffect  // what it does to the meaning of names afterwards
 	Temp      *sqlparse.TempEffect // what it does to the session's temporary relations; nil for nothing
 	Audit     AuditInfo
+
+	Refers []sqlparse.Reference // prepared statements and cursors that it refers to by name
+	Change sqlparse.NameChange  // what it does to such names when it succeeds
+	Text   string               // of a statement that makes one: its own text
+	Path   string               // of the same: the search path that it was analysed under, as in Query; "": an earlier statement changed it
+	// Behind is set for PREPARE and DECLARE: the query within, as a statement of its own.
+	Behind *Statement
+	// Replaces reports whether the server, had it analysed the statement as at the time of old, would have
+	// analysed it anew for this one. nil: it would.
+	Replaces  func(old *Statement) bool
+	Relations []sqlparse.RelationName // that the text itself names, in the order found
 
 	// Compile checks a RowDescription against the analysis and returns the row program; a nil
 	// rewriter passes rows as they are. The formats in fields are those of the rows to come.

@@ -37,6 +37,7 @@ type entry struct {
 
 	stmt   *prepared
 	portal *portal
+	also   [][]*Statement // kQuery: of each statement, earlier decisions that its result has to agree with; nil: none
 
 	// What the maps held before, for undo.
 	undo       byte // 'S', 'P': it changed the statement or the portal called name
@@ -50,8 +51,10 @@ type prepared struct {
 	sql     string // masked roles
 	types   []uint32
 	verdict *Verdict
-	stmt    *Statement // nil: an empty statement, or not decided
-	path    string     // the search path that it was decided under
+	stmt    *Statement   // nil: an empty statement, or not decided
+	path    string       // the search path that it was decided under; "": not known
+	behind  bool         // made by SQL: sql is the PREPARE or DECLARE that the statement stands in
+	also    []*Statement // decisions of before that the server may still hold to
 
 	group     uint64 // of the Parse
 	confirmed bool   // by the server
@@ -62,15 +65,20 @@ type prepared struct {
 
 // portal is an open portal, by the protocol.
 type portal struct {
-	stmt    *prepared // nil: of a statement that the session does not know
-	verdict *Verdict
-	s       *Statement
-	also    *Statement // a later decision on the same portal, which has to agree
-	formats []byte     // result formats as in Bind
-	words   []byte     // the client's text parameters, capped, each followed by NUL
-	group   uint64     // of the Bind
-	bound   bool       // the server has confirmed it
-	dead    bool       // its transaction has ended
+	stmt       *prepared // nil: of a statement that the session does not know
+	verdict    *Verdict
+	s          *Statement
+	also       []*Statement // other decisions on the same portal, which have to agree
+	path       []string     // of a cursor: see sqlparse.Named
+	searchPath string       // of another: the path at its Bind
+	cursor     *declared    // DECLARE opened it
+	refs       []any        // what the names that its statement refers to stood for at its Bind
+	sent       bool         // it was executed
+	formats    []byte       // result formats as in Bind
+	words      []byte       // the client's text parameters, capped, each followed by NUL
+	group      uint64       // of the Bind
+	bound      bool         // the server has confirmed it
+	dead       bool         // its transaction has ended
 
 	describing bool
 	desc       []byte // body of its RowDescription, with its formats
@@ -230,7 +238,7 @@ func (s *Session) revert(e *entry, later []entry) {
 
 // disown makes a portal one of which nothing is known: none of its rows may pass.
 func (p *portal) disown() {
-	p.stmt, p.verdict, p.s, p.also = nil, nil, nil, nil
+	p.stmt, p.verdict, p.s, p.also, p.cursor = nil, nil, nil, nil, nil
 	p.desc, p.described, p.rows = p.desc[:0], false, rowProgram{}
 }
 

@@ -23,6 +23,7 @@ func (s *Session) serverError(m, body []byte, stable bool) {
 	}
 	h := s.head()
 	s.copyIn = false
+	s.failure = true
 	switch {
 	case h == nil:
 		s.report(nil, wire.ErrorResponse, m, body, stable)

@@ -129,7 +129,7 @@ func (s *Session) description(m, body []byte, stable bool) {
 			return
 		}
 		if s.muted == nil {
-			rows, e := s.compile(s.run.stmt, nil, body, nil)
+			rows, e := s.compile(s.run.stmt, h.alsoNow(), body, nil)
 			if e != nil {
 				s.refuseResult(h, e)
 				return
@@ -150,7 +150,7 @@ func (s *Session) compilePortal(p *portal) *wire.Error {
 		p.rows = rowProgram{state: rowsAsTheyAre, version: s.settingsVersion}
 	case p.described:
 		p.rows, e = s.compile(p.s, p.also, p.desc, nil)
-	case p.stmt != nil && p.stmt.desc != nil:
+	case p.stmt != nil && p.stmt.desc != nil && !p.byName():
 		if n := int(p.stmt.desc[0])<<8 | int(p.stmt.desc[1]); !wire.CheckFormats(p.formats, n) {
 			return wire.RowWithoutProgram(errors.New("the result formats do not fit the result"))
 		}
@@ -169,9 +169,9 @@ func (s *Session) compilePortal(p *portal) *wire.Error {
 var noFormats = []byte{}
 
 // compile makes the row program of a statement from its description. Formats, of
-// a Bind, replace those of the description. The decision also, if there is one,
-// has to lead to the same.
-func (s *Session) compile(st, also *Statement, desc, formats []byte) (rowProgram, *wire.Error) {
+// a Bind, replace those of the description. The decisions also have to lead to the
+// same.
+func (s *Session) compile(st *Statement, also []*Statement, desc, formats []byte) (rowProgram, *wire.Error) {
 	if st != nil && st.Action == Answer {
 		return rowProgram{state: rowsAsTheyAre, version: s.settingsVersion}, nil
 	}
@@ -193,11 +193,11 @@ func (s *Session) compile(st, also *Statement, desc, formats []byte) (rowProgram
 	if e != nil {
 		return rowProgram{}, e
 	}
-	if also != nil {
-		if also.Compile == nil {
+	for _, before := range also {
+		if before.Compile == nil {
 			return rowProgram{}, wire.DefinitionChanged()
 		}
-		other, e := also.Compile(fields, s.settings)
+		other, e := before.Compile(fields, s.settings)
 		if e != nil {
 			return rowProgram{}, e
 		}

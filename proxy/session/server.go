@@ -279,7 +279,7 @@ func (s *Session) complete(m, body []byte, stable bool) {
 		s.q.pop()
 		return
 	}
-	_, rows, err := wire.CommandTag(body)
+	tag, rows, err := wire.CommandTag(body)
 	if err != nil && s.masked {
 		s.fatal(wire.UpstreamProtocolViolation(err))
 		return
@@ -291,6 +291,9 @@ func (s *Session) complete(m, body []byte, stable bool) {
 		s.toClient.append(wire.AppendCommandComplete(s.toClient.bytes(), st.AnswerTag))
 	} else {
 		s.emit(h, m, stable)
+	}
+	if st := s.run.stmt; st != nil && (s.muted == nil || h.kind != kQuery) {
+		s.nameChanged(h, st, tag)
 	}
 	s.finish(h, "", rows)
 	s.next(h)
@@ -382,9 +385,13 @@ func (s *Session) ready(m, body []byte, stable bool) {
 
 // transactionEnded drops what ends with a transaction.
 func (s *Session) transactionEnded() {
+	s.endCursors(!s.failure)
 	for name, p := range s.portals {
 		if !p.bound {
 			continue // of a Bind that is still under way
+		}
+		if p.cursor != nil && p.cursor.committed {
+			continue
 		}
 		delete(s.portals, name)
 		p.dead = true

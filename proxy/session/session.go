@@ -89,6 +89,8 @@ type Session struct {
 	q        queue
 	stmts    map[string]*prepared
 	portals  map[string]*portal
+	saved    savepoints
+	failure  bool // an error since the transaction, or the last rollback in it, began
 	free     []*portal
 	sqlBytes int // of the texts in stmts
 
