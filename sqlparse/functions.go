@@ -394,6 +394,8 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 		a.sets++
 		if len(args) != 1 || !args[0].fixed {
 			a.rows(derived(passed...), loc)
+		} else {
+			a.rows(args[0].chosen.derive(), loc) // a subquery without a row gives no array
 		}
 	}
 	if strings.Contains(c.fn.Name, "populate_record") && !out.label.empty() && a.checks(out.typ, 0) {

@@ -291,18 +291,20 @@ func (x *walker) written(att int16) (Flow, error) {
 			if t.Node == nil || t.Node.Text("resno") != strconv.Itoa(int(att)) {
 				continue
 			}
-			value := t.Node.Node("expr")
-			if value != nil && value.Tag == "PARAM" && value.Text("paramkind") == paramMulti {
-				f, err := x.multiple(value)
+			from := t.Node.Field("expr")
+			if from == nil {
+				continue
+			}
+			if args := lengthCast(from.Node); args != nil {
+				from = &args[0] // storing may round; it is that value all the same
+			}
+			if p := from.Node; p != nil && p.Tag == "PARAM" && p.Text("paramkind") == paramMulti {
+				f, err := x.multiple(p)
 				if err != nil {
 					return out, err
 				}
 				out = out.union(f)
 				continue
-			}
-			from := t.Node.Field("expr")
-			if args := lengthCast(value); args != nil {
-				from = &args[0] // storing may round; it is that value all the same
 			}
 			f, err := x.expr(from)
 			if err != nil {
