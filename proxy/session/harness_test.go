@@ -77,6 +77,8 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 			st.Audit.Reason = "rule"
 		case strings.Contains(sql, "veil"):
 			st.Action, st.Answer, st.AnswerTag, st.Rows = Answer, "SELECT 'role'", "SHOW", true
+		case tag == "COPY":
+			copyVerdict(st, sql, false)
 		case tag == "SET":
 			if strings.Contains(sql, "search_path") {
 				st.Names = sqlparse.NamesSearchPath

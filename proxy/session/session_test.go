@@ -38,7 +38,7 @@ func TestScripts(t *testing.T) {
 	undescribedReply := join(parsed, bound, columns("ssn"), row("123"), tag("SELECT 1"), ready('I'))
 	undescribedShown := join(parsed, bound, row("***"), tag("SELECT 1"), ready('I'))
 	copyIn := join([]byte{'G'}, length([]byte{0, 0, 0}))
-	copyData := join([]byte{'d'}, length([]byte("a\tb\n")))
+	copyData := copyData("a\tb\n")
 	copyDone := wire.AppendEmpty(nil, wire.CopyDone)
 
 	for _, sc := range []script{
