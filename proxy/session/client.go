@@ -208,7 +208,11 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 	return ready && !s.terminated
 }
 
-func (s *Session) push(k kind) *entry { return s.q.push(k, s.now) }
+func (s *Session) push(k kind) *entry {
+	e := s.q.push(k, s.now)
+	e.unsettled = s.settingsPending
+	return e
+}
 
 func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err error) {
 	sql, err := wire.QueryText(body)
@@ -327,15 +331,22 @@ func (s *Session) forwarded(st *Statement) {
 	}
 	s.remember(st)
 	s.copyDue = s.copyDue || st.CopyIn && s.masked
-	switch st.Tag {
-	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",
-		"SAVEPOINT", "RELEASE", "DEALLOCATE", "PREPARE", "EXECUTE", "DECLARE CURSOR", "FETCH", "MOVE", "CLOSE CURSOR":
-	default:
+	if settles(st) {
 		s.settingsPending = true
 		if s.path.pending {
 			s.path.now = ""
 		}
 	}
+}
+
+// settles reports whether a statement may change settings: by its kind, or by a function that it calls.
+func settles(st *Statement) bool {
+	switch st.Tag {
+	case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "SHOW", "EXPLAIN", "BEGIN", "START TRANSACTION", "COPY", "LOCK TABLE",
+		"SAVEPOINT", "RELEASE", "DEALLOCATE", "PREPARE", "EXECUTE", "DECLARE CURSOR", "FETCH", "MOVE", "CLOSE CURSOR":
+		return st.Names != sqlparse.NamesKept
+	}
+	return true
 }
 
 // refuseQuery sends a text that fails in place of a Query; its error becomes refusal.

@@ -119,7 +119,7 @@ func (s *Session) copyOutResponse(m, body []byte, stable bool) {
 			}
 		}
 	}
-	if e == nil && layout != nil && s.settingsPending {
+	if e == nil && layout != nil && unsettled(h) {
 		e = wire.CopySettings()
 	}
 	switch {
@@ -132,6 +132,20 @@ func (s *Session) copyOutResponse(m, body []byte, stable bool) {
 		s.run.copy = copyRun{copyRewritten, wire.NewCopyRewriter(layout, s.cfg.MaxRowBytes)}
 	}
 	s.emit(h, m, stable)
+}
+
+// unsettled reports whether a setting may have changed, before the statement of h that is under way,
+// since the server last reported them.
+func unsettled(h *entry) bool {
+	if h.unsettled || h.kind != kQuery || h.verdict == nil {
+		return h.unsettled
+	}
+	for _, st := range h.verdict.Statements[:h.at] {
+		if settles(st) {
+			return true
+		}
+	}
+	return false
 }
 
 // copyOutData deals with a masked role's CopyData: one message holds the rows that end in it.

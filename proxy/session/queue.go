@@ -33,7 +33,9 @@ type entry struct {
 	audit    *AuditInfo  // of the refusal
 	at       int         // kQuery: the statement under way
 	started  time.Time
-	text     []byte // kQuery, and refusals: the client's own words, capped
+	// unsettled: a setting may have changed since the server last reported them.
+	unsettled bool
+	text      []byte // kQuery, and refusals: the client's own words, capped
 
 	stmt   *prepared
 	portal *portal
