@@ -6,6 +6,9 @@ BENCH    ?= .
 COUNT    ?= 1
 PKG      ?= ./...
 ARGS     ?=
+STATEMENTS ?= 200000
+SMITH    ?= 20000
+SEED     ?= 2
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
@@ -15,13 +18,15 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start no PostgreSQL.
 WITHOUT_SERVER = $(GO) list -f '{{$$s := eq .ImportPath "pgveil/cmd/pgveil/cluster" "pgveil/e2e"}}{{range .Imports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .TestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{if not $$s}}{{.ImportPath}}{{end}}' ./...
 
-.PHONY: help build demo test check fuzz bench postgres compiler
+.PHONY: help build demo test judge check fuzz bench postgres compiler
 
 help:
 	@echo "make build   bin/pgveil"
 	@echo "make demo    a synthetic clinic behind pgveil; ARGS=--once ends after the comparison"
 	@echo "make test    all tests; those end to end start their own PostgreSQL"
 	@echo "make check   gofmt, go vet, staticcheck, and the tests without a server under the race detector"
+	@echo "make judge   PostgreSQL's own query trees against the analyser: STATEMENTS=$(STATEMENTS) random ones from SEED=$(SEED),"
+	@echo "             and SMITH=$(SMITH) of sqlsmith where it is installed"
 	@echo "make fuzz    every fuzz target for FUZZTIME=$(FUZZTIME); PKG=./wire for one package"
 	@echo "make bench   all benchmarks, then whole systems compared (bench/README.md; ARGS=-h lists its flags);"
 	@echo "             BENCH=regexp COUNT=10 PKG=./masking narrow it down"
@@ -46,6 +51,9 @@ demo: build
 
 test: postgres
 	$(GO) test -timeout 20m ./...
+
+judge: postgres
+	$(GO) test -v -timeout 120m ./sqlparse/oracle -statements $(STATEMENTS) -sqlsmith $(SMITH) -seed $(SEED)
 
 check: compiler
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" >&2; echo "$$unformatted" >&2; exit 1; fi

@@ -1,6 +1,9 @@
 package oracle
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // nodeClass says how the value of an expression node comes from its parts.
 type nodeClass uint8
@@ -237,7 +240,7 @@ func (x *walker) count(v *Value) (Flow, error) {
 	}
 	if args := v.Node.List("args"); v.Node.Text("funcid") == unnestArray && len(args) == 1 {
 		if f, err := x.expr(&args[0]); err != nil || f.Fixed {
-			return Flow{}, err
+			return Flow{Needs: f.Found, May: f.May}, err
 		}
 	}
 	f, err := x.expr(v)
@@ -340,7 +343,11 @@ func (x *walker) multiple(param *Node) (Flow, error) {
 	if err != nil {
 		return Flow{}, unknown("%v", err)
 	}
-	for _, t := range x.level.q.List("targetList") {
+	list := x.level.q.List("targetList")
+	if c := x.level.q.Node("onConflict"); c != nil {
+		list = slices.Concat(list, c.List("onConflictSet"))
+	}
+	for _, t := range list {
 		if t.Node == nil {
 			continue
 		}
@@ -449,6 +456,9 @@ func (x *walker) field(n *Node) (Flow, error) {
 		}
 	}
 	f, err := x.expr(n.Field("arg"))
+	if arg.Tag == "VAR" && len(f.Plain) == 0 {
+		f.Needs = nil // a row that a query made: which of its parts this is was lost on the way here
+	}
 	return f.computed(), err
 }
 
@@ -481,6 +491,9 @@ func (x *walker) sublink(n *Node) (Flow, error) {
 		out.May = out.May.Union(cols.Needs).Union(cols.May)
 	case sublinkExpr, sublinkMulti:
 		out = out.union(cols.picked())
+		if len(r.cols) == 1 && r.cols[0].Fixed {
+			out.Fixed, out.Found = true, r.cols[0].Found.Union(r.rows.Needs)
+		}
 	case sublinkArray:
 		out = out.union(cols.picked())
 	default:

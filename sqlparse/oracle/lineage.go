@@ -13,7 +13,8 @@ type Flow struct {
 	Plain  Set // those whose value it is through references alone
 	Picked Set // those whose value it is through references and expressions that give one of their arguments
 
-	Fixed bool // an array of as many elements as the statement writes
+	Fixed bool // an array of as many elements as the statement writes, when there is one: then
+	Found Set  // decides whether there is
 	Calls bool // functions that users made are called: what they do is not in the tree
 }
 

@@ -72,6 +72,9 @@ func (x *walker) tableColumn(i, att int) (Flow, error) {
 	case rteFunction:
 		return x.functionColumn(n, att)
 	case rteTableFunc:
+		if t := n.Node("tablefunc"); t != nil && att > 0 && t.Text("ordinalitycol") == strconv.Itoa(att-1) {
+			return Flow{}, nil
+		}
 		f, err := x.expr(n.Field("tablefunc"))
 		return f.computed(), err
 	case rteResult:
