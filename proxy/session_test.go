@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,20 +77,15 @@ func upstreamWatch(t *testing.T) func(application, event string, n int) {
 
 // TestServerGone: the client is told, and does not hang.
 func TestServerGone(t *testing.T) {
-	p := start(t, setup{})
+	f := forward(t, upstreamServer(t).Port)
+	p := start(t, setup{upstream: fmt.Sprintf("{host: 127.0.0.1, port: %d, sslmode: disable}", f.port)})
 	b := &bareLogin{TB: t, peer: peer{Conn: p.dial(t)}}
 	b.send(startupPacket(0, "user", "alice", "database", "postgres", "application_name", "gone"))
 	b.login("wonderland")
 	b.send(wire.AppendQuery(nil, "SELECT pg_catalog.pg_sleep(60)"))
 	upstreamWatch(t)("gone", "PgSleep", 1)
-	p.mu.Lock()
-	for c := range p.conns {
-		c.mu.Lock()
-		// As a crash of the server's machine looks: the connection ends without a word.
-		c.upstream.(*net.TCPConn).CloseRead()
-		c.mu.Unlock()
-	}
-	p.mu.Unlock()
+	// As a crash of the server's machine looks: the connection ends without a word.
+	f.cut()
 	if e := readError(t, b.Conn); e.Code != "08006" {
 		t.Errorf("got %v", e)
 	}
@@ -214,5 +211,50 @@ func TestAuditFailureWithholdsResults(t *testing.T) {
 	rest, err := io.ReadAll(io.MultiReader(strings.NewReader(string(b.rest())), b.Conn))
 	if err != nil || strings.Contains(string(rest), "released") {
 		t.Errorf("after it %q, %v", rest, err)
+	}
+}
+
+// forwarder stands between the proxy and the server.
+type forwarder struct {
+	port int
+	mu   sync.Mutex
+	ends []net.Conn
+}
+
+// forward passes connections on to a port of this machine.
+func forward(t *testing.T, to int) *forwarder {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &forwarder{port: l.Addr().(*net.TCPAddr).Port}
+	t.Cleanup(func() { l.Close(); f.cut() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", to))
+			if err != nil {
+				near.Close()
+				continue
+			}
+			f.mu.Lock()
+			f.ends = append(f.ends, near, far)
+			f.mu.Unlock()
+			go io.Copy(near, far)
+			go io.Copy(far, near)
+		}
+	}()
+	return f
+}
+
+// cut ends all connections.
+func (f *forwarder) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.ends {
+		c.Close()
 	}
 }

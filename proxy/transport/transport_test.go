@@ -88,7 +88,7 @@ type stage struct {
 	result         chan error
 }
 
-func begin(t *testing.T, j judge, change func(*session.Config, *sink)) *stage {
+func begin(t *testing.T, run runner, j judge, change func(*session.Config, *sink)) *stage {
 	t.Helper()
 	st := &stage{t: t, sink: &sink{}, result: make(chan error, 1)}
 	var nearClient, nearServer net.Conn
@@ -103,8 +103,39 @@ func begin(t *testing.T, j judge, change func(*session.Config, *sink)) *stage {
 	kill, st.kill = context.WithCancelCause(context.Background())
 	t.Cleanup(func() { st.kill(nil); st.drain() })
 	s := session.New(cfg)
-	go func() { st.result <- Run(ctx, nearClient, nearServer, s, Deps{Audit: st.sink, Kill: kill}) }()
+	go func() { st.result <- run(ctx, nearClient, nearServer, s, Deps{Audit: st.sink, Kill: kill}) }()
 	return st
+}
+
+// runner is a transport.
+type runner func(context.Context, net.Conn, net.Conn, *session.Session, Deps) error
+
+// Every test is of every transport.
+func TestTransports(t *testing.T) {
+	for name, run := range runners() {
+		t.Run(name, func(t *testing.T) {
+			for _, test := range tests {
+				t.Run(test.name, func(t *testing.T) { test.run(t, run) })
+			}
+		})
+	}
+}
+
+var tests = []struct {
+	name string
+	run  func(*testing.T, runner)
+}{
+	{"Run", testRun},
+	{"LargeResultWithSlowClient", testLargeResultWithSlowClient},
+	{"ClientHalfClosed", testClientHalfClosed},
+	{"ClientGone", testClientGone},
+	{"ServerLost", testServerLost},
+	{"Drain", testDrain},
+	{"KillWhileClientIsStuck", testKillWhileClientIsStuck},
+	{"KillWhileAJobRuns", testKillWhileAJobRuns},
+	{"Panic", testPanic},
+	{"AuditFails", testAuditFails},
+	{"ProtocolViolationIsSeen", testProtocolViolationIsSeen},
 }
 
 func (st *stage) expect(c net.Conn, want []byte) {
@@ -159,23 +190,24 @@ func (st *stage) exchange() {
 	st.expect(st.client, result)
 }
 
-func TestRun(t *testing.T) {
+func testRun(t *testing.T, run runner) {
 	for _, slow := range []bool{false, true} {
-		st := begin(t, judge{slow: slow}, nil)
-		for range 20 {
+		st := begin(t, run, judge{slow: slow}, nil)
+		// Many, since what is posted to a loop must wake it each time.
+		for range 600 {
 			st.exchange()
 		}
 		st.send(st.client, terminate)
 		st.expect(st.server, terminate)
 		st.ends("")
-		if n := len(st.sink.records); n != 20 {
-			t.Errorf("%d records of 20 statements", n)
+		if n := len(st.sink.records); n != 600 {
+			t.Errorf("%d records of 600 statements", n)
 		}
 	}
 }
 
-func TestLargeResultWithSlowClient(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testLargeResultWithSlowClient(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
 	st.expect(st.server, query)
 	var all []byte
@@ -189,8 +221,8 @@ func TestLargeResultWithSlowClient(t *testing.T) {
 	st.exchange()
 }
 
-func TestClientHalfClosed(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testClientHalfClosed(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
 	st.client.(*net.TCPConn).CloseWrite()
 	st.expect(st.server, append(query[:len(query):len(query)], terminate...))
@@ -200,8 +232,8 @@ func TestClientHalfClosed(t *testing.T) {
 	st.ends("")
 }
 
-func TestClientGone(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testClientGone(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.exchange()
 	st.client.(*net.TCPConn).SetLinger(0)
 	st.client.Close()
@@ -209,8 +241,8 @@ func TestClientGone(t *testing.T) {
 	st.ends("")
 }
 
-func TestServerLost(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testServerLost(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
 	st.expect(st.server, query)
 	st.server.Close()
@@ -218,8 +250,8 @@ func TestServerLost(t *testing.T) {
 	st.ends("08006")
 }
 
-func TestDrain(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testDrain(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
 	st.expect(st.server, query)
 	st.drain()
@@ -228,15 +260,15 @@ func TestDrain(t *testing.T) {
 	st.lastWords("57P01")
 	st.ends("57P01")
 
-	idle := begin(t, judge{}, nil)
+	idle := begin(t, run, judge{}, nil)
 	idle.drain()
 	idle.lastWords("57P01")
 	idle.ends("57P01")
 }
 
 // A client that reads nothing does not keep its session from being ended.
-func TestKillWhileClientIsStuck(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testKillWhileClientIsStuck(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
 	st.expect(st.server, query)
 	row := wire.AppendDataRow(nil, bytes.Repeat([]byte("x"), 1<<20))
@@ -252,8 +284,8 @@ func TestKillWhileClientIsStuck(t *testing.T) {
 	st.ends("57P01")
 }
 
-func TestKillWhileAJobRuns(t *testing.T) {
-	st := begin(t, judge{slow: true}, nil)
+func testKillWhileAJobRuns(t *testing.T, run runner) {
+	st := begin(t, run, judge{slow: true}, nil)
 	st.send(st.client, wire.AppendQuery(nil, "wait"))
 	st.kill(wire.Shutdown())
 	st.lastWords("57P01")
@@ -261,9 +293,9 @@ func TestKillWhileAJobRuns(t *testing.T) {
 }
 
 // A panic ends its session and shows nobody what it was about.
-func TestPanic(t *testing.T) {
+func testPanic(t *testing.T, run runner) {
 	for _, slow := range []bool{false, true} {
-		st := begin(t, judge{slow: slow}, nil)
+		st := begin(t, run, judge{slow: slow}, nil)
 		st.send(st.client, wire.AppendQuery(nil, "panic"))
 		if all, _ := io.ReadAll(st.client); len(all) > 0 {
 			t.Errorf("the client got %q", all)
@@ -276,8 +308,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-func TestAuditFails(t *testing.T) {
-	st := begin(t, judge{}, func(_ *session.Config, k *sink) { k.err = errors.New("disk full") })
+func testAuditFails(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, func(_ *session.Config, k *sink) { k.err = errors.New("disk full") })
 	st.send(st.client, query)
 	st.expect(st.server, query)
 	st.send(st.server, result)
@@ -289,14 +321,20 @@ func TestAuditFails(t *testing.T) {
 }
 
 // A client that still sends gets to see why its session ended.
-func TestProtocolViolationIsSeen(t *testing.T) {
-	st := begin(t, judge{}, nil)
+func testProtocolViolationIsSeen(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, nil)
 	st.send(st.client, append([]byte("!!!!!"), make([]byte, 200_000)...))
 	st.lastWords("08P01")
 	st.ends("08P01")
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
+	for name, run := range runners() {
+		b.Run(name, func(b *testing.B) { benchmarkRoundTrip(b, run) })
+	}
+}
+
+func benchmarkRoundTrip(b *testing.B, run runner) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -317,7 +355,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	v := &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true}}}
 	s := session.New(session.Config{Judge: fixed{v}, Clear: true})
 	done := make(chan error)
-	go func() { done <- Run(context.Background(), nearClient, nearServer, s, Deps{Audit: discard{}}) }()
+	go func() { done <- run(context.Background(), nearClient, nearServer, s, Deps{Audit: discard{}}) }()
 	go func() {
 		buf := make([]byte, 4096)
 		for {

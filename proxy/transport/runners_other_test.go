@@ -1,0 +1,5 @@
+//go:build !linux
+
+package transport
+
+func runners() map[string]runner { return map[string]runner{"goroutines": runGoroutines} }
