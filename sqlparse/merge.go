@@ -9,7 +9,7 @@ import (
 func (a *analysis) mergeStmt(s *pg.MergeStmt, parent *scope) *query {
 	sc := parent.child()
 	a.with(s.WithClause, sc)
-	t := a.target(s.Relation, sc)
+	t := a.target(s.Relation)
 	if s.SourceRelation == nil || s.JoinCondition == nil {
 		a.unsupported(t.loc, "this form of MERGE")
 	}

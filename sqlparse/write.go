@@ -38,11 +38,8 @@ func (a *analysis) modifying(n *pg.Node, parent *scope) *query {
 }
 
 // target resolves the relation that a statement changes.
-func (a *analysis) target(rv *pg.RangeVar, sc *scope) *target {
-	if rv.Schemaname == "" && a.findCTE(sc, rv.Relname) != nil {
-		a.refuse("42809", RuleName, rv.Location, "relation %s cannot be the target of a modifying statement", quoted(rv.Relname))
-	}
-	rel := a.relation(rv)
+func (a *analysis) target(rv *pg.RangeVar) *target {
+	rel := a.relation(rv) // a WITH query of the same name hides no target
 	t := &target{rel: rel, base: rel, columns: make([]int16, len(rel.Columns)), written: make([]Label, len(rel.Columns)), loc: rv.Location}
 	for i := range rel.Columns {
 		t.columns[i] = rel.Columns[i].Num
@@ -167,7 +164,7 @@ func (a *analysis) returning(list []*pg.Node, t *target, sc *scope) *query {
 func (a *analysis) insert(s *pg.InsertStmt, parent *scope) *query {
 	sc := parent.child()
 	a.with(s.WithClause, sc)
-	t := a.target(s.Relation, sc)
+	t := a.target(s.Relation)
 	into := make([]int, 0, len(t.rel.Columns))
 	whole := make([]bool, 0, len(t.rel.Columns))
 	for _, n := range s.Cols {
@@ -281,7 +278,7 @@ func (a *analysis) onConflict(c *pg.OnConflictClause, t *target, parent *scope) 
 func (a *analysis) update(s *pg.UpdateStmt, parent *scope) *query {
 	sc := parent.child()
 	a.with(s.WithClause, sc)
-	t := a.target(s.Relation, sc)
+	t := a.target(s.Relation)
 	a.changeScope(sc, t, s.FromClause)
 	a.setList(s.TargetList, t, sc)
 	if s.WhereClause != nil {
@@ -333,7 +330,7 @@ func (a *analysis) multiAssign(m *pg.MultiAssignRef, sc *scope) value {
 func (a *analysis) delete(s *pg.DeleteStmt, parent *scope) *query {
 	sc := parent.child()
 	a.with(s.WithClause, sc)
-	t := a.target(s.Relation, sc)
+	t := a.target(s.Relation)
 	a.changeScope(sc, t, s.UsingClause)
 	if s.WhereClause != nil {
 		a.within("WHERE", func() { a.qual(s.WhereClause, sc) })
