@@ -122,7 +122,7 @@ func columnsOf(types []catalog.OID) (cols []column) {
 	return cols
 }
 
-// valuesOf gives a query's columns their names: VALUES has its own.
+// list is the column list of an alias.
 func list(cols []column) string {
 	var names []string
 	for _, c := range cols {
@@ -176,11 +176,6 @@ func (g *generator) from(depth int, f *frame) string {
 				break
 			}
 			text += kind + item + " USING (" + g.pick(shared...) + ")"
-			if g.one(3) && len(shared) == 1 {
-				// The merged column can be named alone.
-				f.from = append(f.from, source{alias: "", cols: nil})
-				f.from = f.from[:len(f.from)-1]
-			}
 		default:
 			kind := g.pick(" JOIN ", " LEFT JOIN ", " RIGHT JOIN ", " FULL JOIN ")
 			text += kind + g.item(depth, f, false) + " ON " + g.expr(16, min(depth-1, 2), &frame{up: f.up, from: f.from, ctes: f.ctes, noAgg: true})
@@ -194,7 +189,7 @@ func (g *generator) item(depth int, f *frame, plain bool) string {
 	k := g.IntN(20)
 	outer := &frame{up: f.up, ctes: f.ctes}
 	switch {
-	case !plain && k == 0 && len(f.ctes) > 0, !plain && k < 8 && len(f.ctes) > 0:
+	case !plain && k < 8 && len(f.ctes) > 0:
 		c := f.ctes[g.IntN(len(f.ctes))]
 		a := g.alias("t")
 		f.from = append(f.from, source{alias: a, cols: c.cols})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ func theServer(t *testing.T) *cluster.Cluster {
 }
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // trees are large and short-lived
 	code := m.Run()
 	if server.Cluster != nil {
 		if err := server.Stop(); err != nil {
@@ -239,27 +241,22 @@ func (a *asker) base(s Set, part func(Flow) Set) Set {
 	return NewSet(list...)
 }
 
-// covers reports whether a label's columns have b; "some column" of a relation is any.
-func (a *asker) ours(p *sqlparse.Plan, s sqlparse.Set) (set Set, whole map[uint32]bool) {
+// ours gives a label's columns as the tree names them; "some column" of a relation is each of them.
+func (a *asker) ours(p *sqlparse.Plan, s sqlparse.Set) Set {
 	var list []Base
 	for id := range s.All() {
 		src := p.Sources[id]
-		if src.Relation < firstUserOID || src.Column < 0 {
-			continue
-		}
-		if src.Column == 0 {
-			if whole == nil {
-				whole = map[uint32]bool{}
-			}
-			whole[uint32(src.Relation)] = true
+		switch {
+		case src.Relation < firstUserOID || src.Column < 0:
+		case src.Column == 0:
 			for _, n := range a.Attributes(uint32(src.Relation)) {
 				list = append(list, Base{uint32(src.Relation), n})
 			}
-			continue
+		default:
+			list = append(list, Base{uint32(src.Relation), src.Column})
 		}
-		list = append(list, Base{uint32(src.Relation), src.Column})
 	}
-	return NewSet(list...), whole
+	return NewSet(list...)
 }
 
 // tally counts what the judge found.
@@ -402,8 +399,7 @@ func (a *asker) compare(t *testing.T, n *tally, sql string, env *sqlparse.Env) {
 			count(&n.opaqueWhy, l.Opaque)
 			continue
 		}
-		exact, _ := a.ours(p, l.Exact)
-		derived, _ := a.ours(p, l.Derived)
+		exact, derived := a.ours(p, l.Exact), a.ours(p, l.Derived)
 		all := exact.Union(derived)
 		if missing := c.Needs.Minus(all); len(missing) > 0 {
 			t.Errorf("UNSOUND: column %d %q lacks %s: the analyser says exact %s derived %s\n\t%s", i+1, c.Name, a.names(missing), a.names(exact), a.names(derived), sql)
