@@ -28,6 +28,7 @@ func (s *Session) clientMessages(b []byte, stable bool) (n, need int) {
 		if s.clientBlocked() {
 			return n, 0
 		}
+		s.settle = s.settle && s.q.len() > 0
 		typ, size, ok, err := wire.FrontendHeader(b[n:])
 		if err != nil {
 			s.fatal(wire.ProtocolViolation(err.Error()))
