@@ -22,7 +22,15 @@ type userJudge struct {
 	version   string
 	sessionID string
 
-	last atomic.Pointer[membership]
+	last     atomic.Pointer[membership]
+	lastPath atomic.Pointer[pathTaken]
+}
+
+// pathTaken is a search path taken apart under one snapshot.
+type pathTaken struct {
+	snapshot *catalog.Snapshot
+	array    string
+	names    []string
 }
 
 // membership is the role of the session's user under one bound policy.
@@ -133,10 +141,21 @@ func clone(q session.Query) session.Query {
 
 func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
 	return &sqlparse.Env{
-		Catalog: b.Catalog, SearchPath: searchPath(q.SearchPath, b.Catalog, j.user), User: j.user,
+		Catalog: b.Catalog, SearchPath: j.searchPath(q.SearchPath, b.Catalog), User: j.user,
 		Trusted: b.Trusted(), ParamTypes: q.ParamTypes, Temp: q.Temp,
 		Named: behindNames(q.Named, b.Catalog, j.user), Behind: q.Behind,
 	}
+}
+
+// searchPath is the function of that name for the session's user. The path of the last
+// statement is mostly that of the next.
+func (j *userJudge) searchPath(array string, s *catalog.Snapshot) []string {
+	if p := j.lastPath.Load(); p != nil && p.snapshot == s && p.array == array {
+		return p.names
+	}
+	p := &pathTaken{snapshot: s, array: strings.Clone(array), names: searchPath(array, s, j.user)}
+	j.lastPath.Store(p)
+	return p.names
 }
 
 // searchPath gives the effective search path: the server's own word when the session
