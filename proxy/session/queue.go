@@ -257,6 +257,12 @@ func (s *Session) setStatement(name string, p *prepared) {
 }
 
 func (s *Session) setPortal(name string, p *portal) {
+	if old := s.portals[name]; old != nil && old.cursor != nil {
+		s.sqlBytes -= len(old.stmt.sql)
+	}
+	if p != nil && p.cursor != nil {
+		s.sqlBytes += len(p.stmt.sql)
+	}
 	if p == nil {
 		delete(s.portals, name)
 		return

@@ -92,7 +92,7 @@ type Session struct {
 	saved    savepoints
 	failure  bool // an error since the transaction, or the last rollback in it, began
 	free     []*portal
-	sqlBytes int // of the texts in stmts
+	sqlBytes int // of the texts in stmts, and of cursors
 
 	skipping bool        // an error: what the client sends is dropped until its Sync, as the server does
 	unsynced bool        // extended messages were forwarded since the last Sync
