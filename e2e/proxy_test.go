@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -176,13 +177,23 @@ func (p *pgveil) configure(c *cluster.Cluster, edit func(string) string) {
 	p.write("pgveil.yaml", y)
 }
 
+// lastPort is the port given out last. Ports below the range that the system takes for outgoing connections are not
+// taken by a client of another test before pgveil listens.
+var lastPort atomic.Int32
+
 func freePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Helper()
+	lastPort.CompareAndSwap(0, int32(20000+os.Getpid()*61%8000))
+	for range 1000 {
+		port := int(lastPort.Add(1))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 func (p *pgveil) waitListening() {
