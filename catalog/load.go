@@ -244,7 +244,7 @@ func (l *loader) schema(r *row) {
 
 func (l *loader) relation(r *row) {
 	c := &Relation{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: RelKind(r.letter()), Temp: r.bool(),
-		RowType: r.oid(), Rules: r.bool(), PrimaryKey: r.attnums()}
+		RowType: r.oid(), Rules: r.bool(), PrimaryKey: r.attnums(), Triggers: r.bool()}
 	l.s.Relations = append(l.s.Relations, c)
 	l.relations[c.OID] = c
 }

@@ -29,6 +29,7 @@ var probed = []struct{ from, key string }{
 	{"pg_catalog.pg_rewrite", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_inherits", "inhrelid::pg_catalog.int8 * 65536 + inhseqno"},
 	{"pg_catalog.pg_index WHERE indisprimary", "indexrelid::pg_catalog.int8"},
+	{"pg_catalog.pg_trigger", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_constraint WHERE contypid <> 0", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_type", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_range", "rngtypid::pg_catalog.int8"},

@@ -54,7 +54,10 @@ ORDER BY n.oid`},
 SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', c.reltype,
        c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
        (SELECT i.indkey::pg_catalog.text FROM pg_catalog.pg_index i
-        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relhasindex)
+        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relhasindex),
+       c.relhastriggers AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+        OR EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+                   WHERE t.tgrelid = c.oid AND k.confrelid = c.oid AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
 ORDER BY c.oid`},

@@ -60,6 +60,7 @@ type Relation struct {
 	Columns    []Column `json:"columns"`               // live columns by attnum; system columns are not listed
 	Definition string   `json:"definition,omitempty"`  // pg_get_viewdef of a view or materialized view; "" when a lock kept it back
 	Rules      bool     `json:"rules,omitempty"`       // has rewrite rules other than a view's _RETURN
+	Triggers   bool     `json:"triggers,omitempty"`    // a change fires triggers that users made, or changes other relations by a foreign key
 	Parents    []OID    `json:"parents,omitempty"`     // inheritance and partition parents
 	Children   []OID    `json:"-"`                     // the other direction of Parents, derived
 	PrimaryKey []int16  `json:"primary_key,omitempty"` // attnums; of this relation alone, not of its inheritance children

@@ -167,6 +167,9 @@ func (a *analysis) rows(l Label, loc int32) {
 
 // effect records a flow of data to somewhere else than the result.
 func (a *analysis) effect(e Effect, loc int32) {
+	if (e.Kind == EffectWrite || e.Kind == EffectDelete) && e.Target >= 0 && a.fires(a.cat.Relation(a.plan.Sources[e.Target].Relation), 0) {
+		a.temp().Fires = true
+	}
 	e.Position = a.pos(loc)
 	a.plan.Effects = append(a.plan.Effects, e)
 }

@@ -28,6 +28,8 @@ type Overlay struct {
 	// made is what they create.
 	changes int
 	made    []TempCreation
+	// fired: triggers ran in the transaction at hand, and others may yet run before it ends.
+	fired bool
 }
 
 // NoOverlay is the overlay of a session without temporary relations.
@@ -90,6 +92,7 @@ func (f Flow) equal(g Flow) bool {
 // TempEffect is what a statement does to the session's temporary relations when it runs.
 type TempEffect struct {
 	Changes bool // it may change which relations there are, or what they are called
+	Fires   bool // it fires triggers, which may write anything to what their names mean in this session
 	Creates []TempCreation
 	Raises  []TempRaise
 }
@@ -112,6 +115,11 @@ type TempRaise struct {
 	Relation catalog.OID
 	Column   int16
 	Flow     Flow
+}
+
+// Moves reports whether later statements of the same query string may mean something else.
+func (e *TempEffect) Moves(o *Overlay) bool {
+	return e != nil && (e.Changes || len(e.Raises) > 0 || e.Fires && o != nil && len(o.byOID) > 0)
 }
 
 var overlayVersions atomic.Uint64
@@ -172,6 +180,10 @@ func (o *Overlay) Forward(e *TempEffect, definitions bool) *Overlay {
 	if e == nil {
 		return &next
 	}
+	if e.Fires {
+		next.fired = true
+		return next.distrust()
+	}
 	next.made = append(o.made[:len(o.made):len(o.made)], e.Creates...)
 	changed := false
 	for _, r := range e.Raises {
@@ -198,16 +210,27 @@ func (o *Overlay) Forward(e *TempEffect, definitions bool) *Overlay {
 	return &next
 }
 
-// Distrust returns the overlay in which nothing is known of any table: something that cannot be seen may have
-// written to them.
-func (o *Overlay) Distrust() *Overlay {
+// Settle returns the overlay after the end of a transaction: its last triggers have run.
+func (o *Overlay) Settle() *Overlay {
+	if o == nil || !o.fired {
+		return o
+	}
+	next := o.distrust()
+	next.fired = false
+	return next
+}
+
+// distrust returns the overlay in which nothing is known of any table: a trigger may have written to them.
+func (o *Overlay) distrust() *Overlay {
 	next := *o
 	next.flows = make(map[catalog.OID]*tempFlows, len(o.flows))
 	for oid := range o.flows {
 		next.flows[oid] = &tempFlows{opaque: true}
 	}
 	next.made = nil
-	next.show(o)
+	if len(o.byOID) > 0 {
+		next.show(o)
+	}
 	return &next
 }
 
@@ -281,7 +304,7 @@ func (o *Overlay) Learn(state []byte, settled bool) (*Overlay, error) {
 	if len(s.Relations) > maxTempRelations || len(o.flows) > 4*maxTempRelations {
 		return nil, fmt.Errorf("more than %d temporary relations in one session", maxTempRelations)
 	}
-	next := &Overlay{schema: s.Schema, flows: o.flows,
+	next := &Overlay{schema: s.Schema, flows: o.flows, fired: o.fired,
 		byName: make(map[string]*tempRelation, len(s.Relations)), byOID: make(map[catalog.OID]*tempRelation, len(s.Relations))}
 	owned := false // next.flows is its own
 	own := func() {
@@ -337,7 +360,7 @@ func (s *tempRelState) relation(schema string) (*tempRelation, error) {
 // ran since the server was last asked, and it is the one that makes this relation.
 func (o *Overlay) origin(rel *catalog.Relation) *tempFlows {
 	unknown := &tempFlows{opaque: true}
-	if o.changes != 1 || len(o.made) != 1 || rel.Kind != catalog.KindTable {
+	if o.fired || o.changes != 1 || len(o.made) != 1 || rel.Kind != catalog.KindTable {
 		return unknown
 	}
 	m := &o.made[0]
@@ -497,4 +520,20 @@ func (a *analysis) tempWrite(t *tempRelation, num int16, l Label, loc int32) {
 		a.plan.Temp = &TempEffect{}
 	}
 	a.plan.Temp.Raises = append(a.plan.Temp.Raises, TempRaise{Relation: t.rel.OID, Column: num, Flow: a.flow(l)})
+}
+
+// fires reports whether a change of a relation, its partitions and children included, fires triggers.
+func (a *analysis) fires(rel *catalog.Relation, depth int) bool {
+	if rel == nil || depth > 32 {
+		return rel != nil
+	}
+	if rel.Triggers {
+		return true
+	}
+	for _, c := range rel.Children {
+		if a.fires(a.cat.Relation(c), depth+1) {
+			return true
+		}
+	}
+	return false
 }

@@ -47,6 +47,9 @@ func (a *analysis) target(rv *pg.RangeVar) *target {
 	if own := a.env.Temp.temp(rel); own != nil && rel.Kind != catalog.KindTable {
 		a.unsupported(rv.Location, "a change of temporary view "+quoted(rel.Name))
 	}
+	if a.fires(rel, 0) {
+		a.temp().Fires = true // also those of a view
+	}
 	for hops := 0; ; hops++ {
 		if t.base.Rules {
 			a.bail(&Refusal{

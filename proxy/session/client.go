@@ -296,14 +296,14 @@ func (s *Session) refusalOf(v *Verdict, extended bool) (*wire.Error, *AuditInfo)
 				"What the names mean afterwards is only known when the first has run.",
 				"Send the statements in query strings of their own.", 0), &st.Audit
 		}
-		moved = moved || st.Names != sqlparse.NamesKept || st.Temp != nil || endsTransaction(st) && (s.path.pending || s.path.now == "")
+		moved = moved || st.Names != sqlparse.NamesKept || st.Temp.Moves(s.temp) || endsTransaction(st) && (s.path.pending || s.path.now == "")
 	}
 	return nil, nil
 }
 
 // namesFree reports whether a statement means the same whatever names mean.
 func namesFree(st *Statement) bool {
-	if st.Rows || st.Compile != nil {
+	if st.Rows {
 		return false
 	}
 	switch st.Tag {

@@ -407,4 +407,7 @@ func (s *Session) transactionEnded() {
 		s.path = searchPath{pending: s.q.len() > 0}
 	}
 	s.defining = s.defining && s.q.len() > 0
+	if s.q.len() == 0 {
+		s.temp = s.temp.Settle()
+	}
 }
