@@ -125,7 +125,7 @@ var settings = []*setting{
 		doc:   "Whether the role may change data, if PostgreSQL lets it."},
 	{path: "roles[].ddl", typ: typeWord, def: "deny", words: []string{"deny", "temp", "allow"},
 		field: func(t *target) any { return &t.role.DDL },
-		doc:   "Definitions: `deny`: none; `temp`: temporary tables and views; `allow`: all. Today definitions are refused for every masked role, whichever word stands here; a role that sees every class clear is not bound by it."},
+		doc:   "Definitions: `deny`: none; `temp`: temporary tables and views, whose columns stay as protected as what goes into them; `allow`: also permanent tables with plain columns, views that the role's own rules permit as queries, and dropping both. Functions, triggers, rules, types and the like stay refused. A role that sees every class clear is not bound by it."},
 	{path: "roles[].reveal", typ: typeWord, later: true,
 		doc: "Who may turn the tokens of the mask `token` back."},
 
