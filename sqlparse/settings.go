@@ -222,7 +222,7 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 	case *pg.Node_PrepareStmt, *pg.Node_DeclareCursorStmt:
 		return NamesKept // what it prepares runs later
 	case *pg.Node_VariableShowStmt, *pg.Node_DeallocateStmt, *pg.Node_ConstraintsSetStmt, *pg.Node_LockStmt, *pg.Node_ListenStmt,
-		*pg.Node_UnlistenStmt, *pg.Node_NotifyStmt, *pg.Node_ClosePortalStmt, *pg.Node_CheckPointStmt:
+		*pg.Node_UnlistenStmt, *pg.Node_NotifyStmt, *pg.Node_ClosePortalStmt, *pg.Node_CheckPointStmt, *pg.Node_TruncateStmt:
 		return NamesKept
 	case *pg.Node_ExplainStmt:
 		if a.plan.Kind == KindVeil {
