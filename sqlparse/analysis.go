@@ -25,6 +25,9 @@ type analysis struct {
 	frame       *frame   // the call whose body is being analysed
 	bodies      map[catalog.OID]*functionBody
 
+	marks   *pg.SelectStmt  // the query of a view whose output items are told apart
+	outputs []outputEffects // of marks
+
 	plan    *Plan
 	sources map[sourceKey]SourceID
 	root    *pg.SelectStmt // the statement, when it is a SELECT

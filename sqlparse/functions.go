@@ -469,7 +469,7 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 	case catalog.FlowNone:
 		if !b.Known || !b.Pure {
 			l.Opaque = what
-			a.effect(Effect{Kind: EffectFunction, Target: -1, Value: derived(args...), Name: what}, loc)
+			a.effect(Effect{Kind: EffectFunction, Target: -1, Value: derived(args...), Name: what, Idle: f.Volatility != 'v'}, loc)
 			return l, grows
 		}
 		if !b.KeepsNull {

@@ -120,6 +120,7 @@ type Effect struct {
 	Target   SourceID // EffectWrite, EffectDelete (Column 0); -1 otherwise
 	Value    Label    // what flows
 	Name     string   // function, setting or statement concerned
+	Idle     bool     // EffectFunction: a STABLE or IMMUTABLE one, which does not run when nobody asks for its result
 	Position int
 }
 

@@ -52,7 +52,7 @@ func (a *analysis) simpleSelect(s *pg.SelectStmt, sc *scope) *query {
 	sc.windows = a.windowList(s.WindowClause)
 	var cols []column
 	sets := a.sets
-	a.within("SELECT list", func() { cols = a.targetList(s.TargetList, sc) })
+	a.within("SELECT list", func() { cols = a.targetList(s.TargetList, sc, s == a.marks) })
 	sets = a.sets - sets
 	if s.WhereClause != nil {
 		a.within("WHERE", func() { a.qual(s.WhereClause, sc) })
@@ -328,15 +328,19 @@ func (a *analysis) locking(list []*pg.Node) {
 	}
 }
 
-// targetList analyses an output list.
-func (a *analysis) targetList(list []*pg.Node, sc *scope) []column {
+// targetList analyses an output list. marked: notes the effects of each item; see idleEffects.
+func (a *analysis) targetList(list []*pg.Node, sc *scope, marked bool) []column {
 	cols := make([]column, 0, len(list))
 	for _, n := range list {
 		t := n.GetResTarget()
 		if t == nil {
 			a.unsupportedNode(n)
 		}
+		m := outputEffects{columns: [2]int{len(cols)}, effects: [2]int{len(a.plan.Effects)}}
 		cols = a.outputItem(cols, t, sc)
+		if m.columns[1], m.effects[1] = len(cols), len(a.plan.Effects); marked {
+			a.outputs = append(a.outputs, m)
+		}
 		if len(cols) > maxColumns {
 			a.refuse("54011", RuleComplexity, t.Location, "target lists can have at most %d entries", maxColumns)
 		}

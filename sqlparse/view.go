@@ -14,6 +14,7 @@ import (
 type viewInfo struct {
 	plan    *Plan // sources, predicates and effects of the definition
 	columns []Label
+	idle    [][]Effect // of each column: functions that run only when it is asked for
 }
 
 // viewKey names a view's analysis. A weak pointer does not keep a replaced
@@ -39,6 +40,9 @@ func (a *analysis) viewColumns(rel *catalog.Relation) func(i int) value {
 			v.label = Label{Opaque: "view " + rel.Schema + "." + rel.Name}
 		} else {
 			v.label = a.importLabel(info, info.columns[i])
+			if rel.Kind == catalog.KindView {
+				a.importEffects(info, info.idle[i])
+			}
 		}
 		return v
 	}
@@ -50,10 +54,49 @@ func (a *analysis) importUses(info *viewInfo) {
 		p.Columns, p.Peers = a.importSet(info, p.Columns), a.importSet(info, p.Peers)
 		a.plan.Predicates = append(a.plan.Predicates, p)
 	}
-	for _, e := range info.plan.Effects {
+	a.importEffects(info, info.plan.Effects)
+}
+
+func (a *analysis) importEffects(info *viewInfo, list []Effect) {
+	for _, e := range list {
 		e.Value = a.importLabel(info, e.Value)
 		a.plan.Effects = append(a.plan.Effects, e)
 	}
+}
+
+// outputEffects are the effects met in one item of the output list of a view.
+type outputEffects struct {
+	columns [2]int // from, to
+	effects [2]int // in Plan.Effects
+}
+
+// idleEffects takes the effects that depend on a column being asked for out of
+// the plan of the view's definition. When rows are sorted, grouped or told apart
+// every column may be computed.
+func (a *analysis) idleEffects(s *pg.SelectStmt, columns int) [][]Effect {
+	out := make([][]Effect, columns)
+	if len(s.DistinctClause)+len(s.GroupClause)+len(s.SortClause) > 0 || s.HavingClause != nil || s.Larg != nil {
+		return out
+	}
+	taken := make([]bool, len(a.plan.Effects))
+	for _, m := range a.outputs {
+		for i := m.effects[0]; i < m.effects[1]; i++ {
+			if e := a.plan.Effects[i]; e.Kind == EffectFunction && e.Idle {
+				taken[i] = true
+				for c := m.columns[0]; c < m.columns[1]; c++ {
+					out[c] = append(out[c], e)
+				}
+			}
+		}
+	}
+	kept := a.plan.Effects[:0]
+	for i, e := range a.plan.Effects {
+		if !taken[i] {
+			kept = append(kept, e)
+		}
+	}
+	a.plan.Effects = kept
+	return out
 }
 
 func (a *analysis) importLabel(info *viewInfo, l Label) Label {
@@ -117,13 +160,14 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 			info = nil
 		}
 	}()
-	sub.root = stmt
+	sub.root, sub.marks = stmt, stmt
 	q := sub.selectStmt(stmt, &scope{})
 	if len(q.cols) != len(rel.Columns) {
 		return nil
 	}
+	idle := sub.idleEffects(stmt, len(q.cols))
 	sub.finish()
-	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols))}
+	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols)), idle: idle}
 	for i := range q.cols {
 		info.columns[i] = q.cols[i].full()
 	}

@@ -14,6 +14,7 @@ type target struct {
 	item    *item
 	base    *catalog.Relation // where the values go
 	columns []int16           // of base, for each of rel's columns; 0: cannot be written
+	filled  []bool            // a value goes into the column
 	written []Label           // what goes into each of rel's columns
 	loc     int32
 	any     bool
@@ -40,7 +41,7 @@ func (a *analysis) modifying(n *pg.Node, parent *scope) *query {
 // target resolves the relation that a statement changes.
 func (a *analysis) target(rv *pg.RangeVar) *target {
 	rel := a.relation(rv) // a WITH query of the same name hides no target
-	t := &target{rel: rel, base: rel, columns: make([]int16, len(rel.Columns)), written: make([]Label, len(rel.Columns)), loc: rv.Location}
+	t := &target{rel: rel, base: rel, columns: make([]int16, len(rel.Columns)), written: make([]Label, len(rel.Columns)), filled: make([]bool, len(rel.Columns)), loc: rv.Location}
 	for i := range rel.Columns {
 		t.columns[i] = rel.Columns[i].Num
 	}
@@ -128,7 +129,7 @@ func (a *analysis) write(t *target, i int, v value, whole bool, loc int32) {
 		l = l.derive() // rounded or cut
 	}
 	t.written[i] = t.written[i].union(l)
-	t.any = true
+	t.any, t.filled[i] = true, true
 	if own != nil {
 		a.tempWrite(own, num, l, loc)
 		return
@@ -160,7 +161,7 @@ func (a *analysis) returning(list []*pg.Node, t *target, sc *scope) *query {
 		c.label = c.label.union(t.written[i])
 	}
 	var cols []column
-	a.within("RETURNING", func() { cols = a.targetList(list, sc) })
+	a.within("RETURNING", func() { cols = a.targetList(list, sc, false) })
 	return &query{cols: cols}
 }
 
@@ -195,6 +196,9 @@ func (a *analysis) insert(s *pg.InsertStmt, parent *scope) *query {
 		a.within("INSERT", func() {
 			for i := range q.cols {
 				a.write(t, into[i], q.cols[i].value, whole[i], t.loc)
+				if !q.single {
+					t.written[into[i]].Varies = true
+				}
 			}
 		})
 	}
@@ -241,6 +245,16 @@ func (a *analysis) onConflict(c *pg.OnConflictClause, t *target, parent *scope) 
 	sc := parent.child()
 	sc.items = []*item{t.item}
 	a.within("ON CONFLICT", func() {
+		if c.Infer == nil || c.Infer.Conname != "" {
+			// Any unique index may be the one: every column that is written may be compared.
+			for i := range t.written {
+				if !t.filled[i] {
+					continue
+				}
+				col := t.item.value(i)
+				a.use(UseEquality, col.value, value{label: t.written[i]}, c.Location)
+			}
+		}
 		if in := c.Infer; in != nil {
 			for _, n := range in.IndexElems {
 				e := n.GetIndexElem()
@@ -248,8 +262,9 @@ func (a *analysis) onConflict(c *pg.OnConflictClause, t *target, parent *scope) 
 					a.unsupportedNode(n)
 				}
 				if e.Name != "" {
-					col := t.item.value(a.targetColumn(t, e.Name, in.Location))
-					a.use(UseEquality, col.value, value{}, in.Location)
+					i := a.targetColumn(t, e.Name, in.Location)
+					col := t.item.value(i)
+					a.use(UseEquality, col.value, value{label: t.written[i]}, in.Location)
 					continue
 				}
 				a.use(UseEquality, a.expr(e.Expr, sc), value{}, in.Location)
