@@ -152,6 +152,9 @@ func (a *analysis) namesAfter(n *pg.Node, b *batch) {
 	p := a.plan
 	p.Names = a.nameEffect(n)
 	if p.Names == NamesKept {
+		if n.GetTransactionStmt() != nil && b.changed == "" && !slices.Equal(b.path, a.env.SearchPath) {
+			b.changed = p.Tag // a path set earlier in the text may end here
+		}
 		return
 	}
 	if s := n.GetVariableSetStmt(); s != nil && p.Refusal == nil && b.changed == "" && strings.EqualFold(s.Name, "search_path") && s.Kind == pg.VariableSetKind_VAR_SET_VALUE {
@@ -202,11 +205,14 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		case pg.TransactionStmtKind_TRANS_STMT_BEGIN, pg.TransactionStmtKind_TRANS_STMT_START, pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT,
 			pg.TransactionStmtKind_TRANS_STMT_RELEASE:
 			return NamesKept
-		case pg.TransactionStmtKind_TRANS_STMT_COMMIT:
-			return NamesSearchPath // the end of SET LOCAL
+		case pg.TransactionStmtKind_TRANS_STMT_COMMIT, pg.TransactionStmtKind_TRANS_STMT_ROLLBACK:
+			// What SET, SET LOCAL and definitions within the transaction meant ends with it. Each of
+			// those has said so itself, and makes the session ask anew when the transaction is over.
+			if !x.TransactionStmt.Chain {
+				return NamesKept
+			}
 		}
-		// Definitions of the transaction may be gone, too; what the path says of temporary
-		// schemas is asked anew.
+		// The transaction goes on under the names of an earlier moment.
 		return NamesSearchPath
 	case *pg.Node_VariableSetStmt:
 		if x.VariableSetStmt.Kind == pg.VariableSetKind_VAR_RESET_ALL || nameSettings[strings.ToLower(x.VariableSetStmt.Name)] {

@@ -103,6 +103,17 @@ refused: INSERT INTO ref.icd10 SELECT ssn, ssn, 1 FROM patients
 refused: INSERT INTO ref.icd10 VALUES ('x', (SELECT max(ssn) FROM patients), 1)
 refused: UPDATE patients SET risk_tier = 'low' WHERE ssn > '5'
 
+-- functions in the SQL language, through their bodies
+rows c: SELECT ref.drug_label(drug_id) FROM ref.drugs ORDER BY drug_id
+refused: SELECT f.ssn FROM patients p, find_patient('MRN-' || p.patient_id) f
+refused: SELECT ssn FROM patients WHERE format_phone(phone) LIKE '(1%'
+rows ?: SELECT ssn FROM find_patient('x')
+refused: SELECT billing.balance(1)
+refused: MERGE INTO ref.icd10 i USING patients p ON i.code = p.ssn WHEN MATCHED THEN UPDATE SET code = p.ssn
+refused: MERGE INTO patients p USING (VALUES ('1'), ('2')) g(s) ON p.ssn = g.s WHEN MATCHED THEN UPDATE SET risk_tier = 'low'
+refused: SET auto_explain.log_min_duration = 0
+refused: EXPLAIN SELECT * FROM patients WHERE ssn = '1'
+
 -- what has no rule for a masked role
 rows ?: COPY (SELECT ssn FROM patients) TO STDOUT
 refused: DO $$BEGIN RAISE NOTICE '%', (SELECT max(ssn) FROM public.patients); END$$
