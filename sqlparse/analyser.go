@@ -44,6 +44,10 @@ type Env struct {
 	// SearchPath is the effective path, in order, as current_schemas(true)
 	// gives it: pg_catalog and the session's pg_temp_N stand where the server has them.
 	SearchPath []string
+
+	// MayUse reports whether the user may look names up in a schema (USAGE). nil: not known, as in a session,
+	// whose current role may be another.
+	MayUse     func(schema string) bool
 	User       string
 	Trusted    map[catalog.OID]bool // functions outside of pg_catalog that depend on their arguments alone
 	ParamTypes []uint32             // declared types of the parameters; 0 or missing: not declared

@@ -261,7 +261,12 @@ func (a *analysis) staticPath(s *pg.VariableSetStmt) (path []string, ok bool) {
 		// The server leaves out schemas that the current role may not use. That is certain only
 		// for those that all may use, or that are in the path now.
 		if !slices.Contains(schema.Usage, 0) && !slices.Contains(a.env.SearchPath, name) && name != systemSchema {
-			return nil, false
+			if a.env.MayUse == nil {
+				return nil, false
+			}
+			if !a.env.MayUse(name) {
+				continue
+			}
 		}
 		if !slices.Contains(listed, name) {
 			listed = append(listed, name)

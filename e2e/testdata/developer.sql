@@ -124,8 +124,8 @@ refused: SELECT pg_notify('c', ssn) FROM patients
 refused: CREATE TABLE x AS SELECT ssn FROM patients
 refused: EXPLAIN ANALYZE SELECT ssn FROM patients
 refused: SELECT pg_read_file('PG_VERSION')
-refused: PREPARE a AS SELECT ssn FROM patients
-refused: DECLARE c CURSOR FOR SELECT ssn FROM patients
+rows ?: PREPARE a AS SELECT ssn FROM patients
+either: DECLARE c CURSOR FOR SELECT ssn FROM patients
 either: LOCK TABLE patients
 refused: CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT max(ssn) FROM public.patients'
 

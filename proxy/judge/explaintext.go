@@ -12,6 +12,11 @@ import (
 // commas; empty means what the user's sessions start with.
 func ExplainText(b *roles.Bound, role *roles.Role, user, path, text string) []*Explanation {
 	env := &sqlparse.Env{Catalog: b.Catalog, User: user, Trusted: b.Trusted(), SearchPath: startPath(b.Catalog, user)}
+	account := b.Catalog.RoleByName(user)
+	env.MayUse = func(name string) bool {
+		schema := b.Catalog.Schema(name)
+		return schema != nil && mayUse(b.Catalog, schema, account)
+	}
 	if path != "" {
 		env.SearchPath = splitPath(path)
 	}

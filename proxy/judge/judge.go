@@ -111,6 +111,9 @@ func (j *userJudge) key(role *roles.Role, q session.Query) verdictKey {
 	if len(q.ParamTypes) > 0 {
 		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
 	}
+	if k.path == "" {
+		k.path = "\x00" + j.user // the path that this user starts with
+	}
 	k.temp = q.Temp.Version()
 	k.behind = q.Behind
 	if q.Named != nil {
