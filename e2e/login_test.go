@@ -184,7 +184,7 @@ func TestMappedUser(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	if passwd("x") == passwd("x") {
+	if first, second := passwd("x"), passwd("x"); first == second {
 		t.Error("two verifiers of one password are the same")
 	}
 	tool := clinic.User{Name: "bi_tool", Password: "päss wörd"}

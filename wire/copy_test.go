@@ -333,6 +333,9 @@ func BenchmarkCopyRewriter(b *testing.B) {
 				data = one
 			}
 			out, err := r.Append(nil, head)
+			if err != nil {
+				b.Fatal(err)
+			}
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {

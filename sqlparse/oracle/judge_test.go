@@ -263,7 +263,6 @@ func (a *asker) ours(p *sqlparse.Plan, s sqlparse.Set) Set {
 type tally struct {
 	statements, rejected, utility, multiple, unread int
 	refused                                         map[string]int
-	refusedText                                     map[string]string
 	columns, equal, within, wider, opaque           int
 	calls, opaqueCalls                              int // of columns made by functions that users made: wider, opaque
 	inexact                                         int
