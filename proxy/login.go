@@ -11,6 +11,7 @@ import (
 
 	"pgveil/audit"
 	"pgveil/proxy/auth"
+	"pgveil/proxy/session"
 	"pgveil/wire"
 )
 
@@ -323,7 +324,7 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 	c.server.audit.Append(&r, nil)
 	out := wire.AppendAuthentication(c.peer.out, wire.AuthOK, nil)
 	for _, p := range up.status {
-		if h.binding.Clear || reported(p.Name) {
+		if h.binding.Clear || session.Reported(p.Name) {
 			out = wire.AppendParameterStatus(out, p.Name, p.Value)
 		}
 	}

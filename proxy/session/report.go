@@ -109,8 +109,10 @@ func (s *Session) report(h *entry, typ byte, m, body []byte, stable bool) {
 	s.toClient.append(wire.AppendScrubbed(s.toClient.bytes(), typ, body, &w, s.cfg.Known))
 }
 
-// reportedSettings are the settings that a server reports of itself (PostgreSQL
-// docs, section 55.2.7). Others would be an extension's, and could hold anything.
+// Reported reports whether a server reports the setting of itself (PostgreSQL docs, section 55.2.7).
+// Anything else that an extension or a login trigger might report is not for a masked role.
+func Reported(name string) bool { return reportedSettings[name] }
+
 var reportedSettings = map[string]bool{
 	"application_name": true, "client_encoding": true, "DateStyle": true, "default_transaction_read_only": true,
 	"in_hot_standby": true, "integer_datetimes": true, "IntervalStyle": true, "is_superuser": true,
