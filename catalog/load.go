@@ -24,7 +24,7 @@ const (
 
 // loadAttempts bounds how often Load starts over because definitions changed
 // under it.
-const loadAttempts = 5
+const loadAttempts = 20
 
 // ErrChanging is returned by Load when the catalog changed during every attempt
 // to read it.
