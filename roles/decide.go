@@ -82,29 +82,38 @@ func (b *Bound) decider(plan *sqlparse.Plan, role *Role) *decider {
 	return d
 }
 
-// alias guards the columns of a relation that a view's author joins to a protected column: the view
-// gives, in their place, what the protected column holds. A user's own statement may not join so.
+// alias guards the columns of a relation that a view's author joins to a protected column, or to such a
+// relation in turn: the view gives, in their place, what the protected column holds. A user's own
+// statement may not join so.
 func (d *decider) alias() {
-	for i := range d.plan.Predicates {
-		p := &d.plan.Predicates[i]
-		if p.View == "" || p.Use != sqlparse.UseJoin || d.role.Clear() || d.role.Predicates == "allow" {
-			continue
-		}
-		id, ok := d.first(p.Columns.Union(p.Peers))
-		if !ok {
-			continue
-		}
-		for joined := range p.Columns.Union(p.Peers).All() {
-			if d.guarded.Has(joined) {
-				continue
+	if d.role.Clear() || d.role.Predicates == "allow" {
+		return
+	}
+	for before := -1; before != d.aliased.Len(); {
+		before = d.aliased.Len()
+		for i := range d.plan.Predicates {
+			if p := &d.plan.Predicates[i]; p.View != "" && p.Use == sqlparse.UseJoin {
+				d.aliasJoin(p.Columns.Union(p.Peers))
 			}
-			for other := range d.plan.Sources {
-				if d.plan.Sources[other].Relation != d.plan.Sources[joined].Relation || d.guarded.Has(sqlparse.SourceID(other)) {
-					continue
-				}
-				d.guarded = d.guarded.With(sqlparse.SourceID(other))
-				d.aliased = d.aliased.With(sqlparse.SourceID(other))
-				d.classes[other] = d.classes[id]
+		}
+	}
+}
+
+// aliasJoin guards the relations of columns that are joined to a guarded one of them.
+func (d *decider) aliasJoin(joined sqlparse.Set) {
+	from, ok := d.first(joined)
+	if !ok {
+		return
+	}
+	for id := range joined.All() {
+		if d.guarded.Has(id) {
+			continue
+		}
+		for i := range d.plan.Sources {
+			other := sqlparse.SourceID(i)
+			if d.plan.Sources[i].Relation == d.plan.Sources[id].Relation && !d.guarded.Has(other) {
+				d.guarded, d.aliased = d.guarded.With(other), d.aliased.With(other)
+				d.classes[i] = d.classes[from]
 			}
 		}
 	}

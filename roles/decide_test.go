@@ -169,3 +169,34 @@ func TestReport(t *testing.T) {
 		t.Errorf("masks that do not fit: %v", misfits)
 	}
 }
+
+// TestAliasChain: a view that joins a table to a protected column, and another to that table, gives away the
+// protected column through either, in whatever order its joins stand.
+func TestAliasChain(t *testing.T) {
+	b := testBound(t, testPolicy())
+	source := func(schema, table, column string) sqlparse.Source {
+		rel := b.Catalog.RelationByName(schema, table)
+		for _, c := range rel.Columns {
+			if c.Name == column {
+				return sqlparse.Source{Relation: rel.OID, Column: c.Num, Schema: schema, Table: table, Name: column}
+			}
+		}
+		t.Fatalf("no column %s.%s.%s", schema, table, column)
+		return sqlparse.Source{}
+	}
+	near := sqlparse.Predicate{Columns: sqlparse.SetOf(0), Peers: sqlparse.SetOf(1), Use: sqlparse.UseJoin, View: "v"}
+	far := sqlparse.Predicate{Columns: sqlparse.SetOf(2), Peers: sqlparse.SetOf(3), Use: sqlparse.UseJoin, View: "v"}
+	for _, joins := range [][]sqlparse.Predicate{{near, far}, {far, near}} {
+		plan := &sqlparse.Plan{
+			Kind: sqlparse.KindSelect,
+			Sources: []sqlparse.Source{source("hr", "person", "ssn"), source("public", "pub", "k"), source("public", "pub", "v"),
+				source("shop", "item", "sku"), source("shop", "item", "title"), source("hr", "person", "city")},
+			Predicates: joins,
+			Columns: []sqlparse.OutputColumn{{Name: "k", Label: sqlparse.Label{Exact: sqlparse.SetOf(1)}},
+				{Name: "title", Label: sqlparse.Label{Exact: sqlparse.SetOf(4)}}, {Name: "city", Label: sqlparse.Label{Exact: sqlparse.SetOf(5)}}},
+		}
+		if got := describe(b.Decide(plan, roleNamed(t, b.Policy, "developer"))); got != "redact, redact, clear" {
+			t.Errorf("%s", got)
+		}
+	}
+}
