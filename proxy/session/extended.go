@@ -75,16 +75,8 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	}
 	st := s.stmts[string(key(msg.Statement))]
 	if st != nil {
-		if !s.certain(st.confirmed, st.group) {
-			return false, nil
-		}
-		refusal, info, ready := s.renew(st)
-		if !ready {
-			return false, nil
-		}
-		if refusal != nil {
-			s.refuseExtended(refusedName, []byte(st.sql), refusal, info)
-			return true, nil
+		if refused, ready := s.anew(st); refused || !ready {
+			return ready, nil
 		}
 	}
 	p := s.newPortal()
@@ -183,6 +175,22 @@ func (s *Session) object(body []byte) (object byte, name []byte, ok bool, err er
 	return object, name, true, nil
 }
 
+// anew has the statement that a message names decided as of now. When it is refused
+// the message has been dealt with; with ready false it has to wait.
+func (s *Session) anew(st *prepared) (refused, ready bool) {
+	if !s.certain(st.confirmed, st.group) {
+		return false, false
+	}
+	refusal, info, ready := s.renew(st)
+	if !ready {
+		return false, false
+	}
+	if refusal != nil {
+		s.refuseExtended(refusedName, []byte(st.sql), refusal, info)
+	}
+	return refusal != nil, true
+}
+
 func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err error) {
 	object, name, ok, err := s.object(body)
 	if !ok {
@@ -192,16 +200,8 @@ func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err e
 		st := s.stmts[string(key(name))]
 		if st != nil && s.masked {
 			// The server looks the statement's names up now, if ever: what they mean is noted.
-			if !s.certain(st.confirmed, st.group) {
-				return false, nil
-			}
-			refusal, info, ready := s.renew(st)
-			if !ready {
-				return false, nil
-			}
-			if refusal != nil {
-				s.refuseExtended(refusedName, []byte(st.sql), refusal, info)
-				return true, nil
+			if refused, ready := s.anew(st); refused || !ready {
+				return ready, nil
 			}
 		}
 		e := s.push(kDescribeStatement)
