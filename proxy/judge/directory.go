@@ -91,16 +91,8 @@ type Login struct {
 // Valid reports whether the login would be bound to the same way of working now: a session of a
 // role that sees everything must not go on when the policy has changed that.
 func (l *Login) Valid() bool {
-	b, ok := l.judge.peek()
-	if !ok {
-		b = l.judge.bound.Load()
-		if b == nil || b.policy != l.judge.database.policy.Load() {
-			p := l.judge.database.policy.Load()
-			role := p.Bind(b.Catalog).RoleOf(l.judge.user)
-			return role != nil && role.Clear() == l.Clear
-		}
-	}
-	role := b.RoleOf(l.judge.user)
+	// One binding of the policy in force serves all sessions of the database.
+	role := l.judge.role(l.judge.bind(l.judge.bound.Load().Catalog))
 	return role != nil && role.Clear() == l.Clear
 }
 
