@@ -59,7 +59,7 @@ func runAudit(c *cli, args []string) error {
 			return err
 		}
 		fmt.Fprintln(c.stdout, report.String())
-		if report.Fault != nil {
+		if !report.OK() {
 			return errors.New("the audit trail does not verify")
 		}
 		return nil
