@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,9 +30,6 @@ const (
 
 //go:embed schema.sql
 var schema string
-
-//go:embed profile.go.txt
-var profileSource []byte
 
 // target is one way to the server.
 type target struct {
@@ -190,37 +184,14 @@ log_disconnections = 0
 	return nil
 }
 
-// build builds pgveil from this tree. For profiles a file is laid over the command
-// for this build alone: the program that is shipped has no such door.
+// build builds pgveil from this tree.
 func (s *stage) build(ctx context.Context) (string, error) {
 	if s.options.binary != "" {
-		if s.options.profiles != "" {
-			return "", errors.New("-profiles needs a pgveil built by bench: leave -binary out")
-		}
 		return s.options.binary, nil
 	}
 	fmt.Fprintln(os.Stderr, "building pgveil")
 	binary := filepath.Join(s.dir, "pgveil")
-	args := []string{"build", "-trimpath", "-o", binary}
-	if s.options.profiles != "" {
-		where, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "pgveil/cmd/pgveil").Output()
-		if err != nil {
-			return "", err
-		}
-		if err := s.write("profile.go", string(profileSource), 0o644); err != nil {
-			return "", err
-		}
-		overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
-			filepath.Join(string(bytes.TrimSpace(where)), "profile_for_bench.go"): filepath.Join(s.dir, "profile.go")}})
-		if err != nil {
-			return "", err
-		}
-		if err := s.write("overlay.json", string(overlay), 0o644); err != nil {
-			return "", err
-		}
-		args = append(args, "-overlay", filepath.Join(s.dir, "overlay.json"))
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "pgveil/cmd/pgveil")...)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "pgveil/cmd/pgveil")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)
 	}
@@ -272,15 +243,17 @@ default_role: deny
 audit: {file: %q, durability: %s}
 limits: {max_connections: 400}
 `, port, s.server.Port, catalogAccount, catalogPassword, filepath.Join(s.dir, base+".key"), account, masks, filepath.Join(s.dir, base+".jsonl"), durability)
+	metrics := net.JoinHostPort("127.0.0.1", strconv.Itoa(profilePort))
+	if s.options.profiles != "" {
+		yaml += fmt.Sprintf("metrics: {listen: %q, profiles: true}\n", metrics)
+	}
 	if err := s.write(base+".yaml", yaml, 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(binary, "serve", "-c", filepath.Join(s.dir, base+".yaml"))
 	t := &target{name: name, port: port}
 	if s.options.profiles != "" {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(profilePort))
-		cmd.Env = append(os.Environ(), "PGVEIL_BENCH_PROFILE="+address)
-		t.profile = "http://" + address
+		t.profile = "http://" + metrics
 	}
 	t.pid, err = s.start(base, cmd)
 	return t, err

@@ -154,9 +154,10 @@ type Limits struct {
 	MaxRowBytes       int64         // the longest row that is masked
 }
 
-// Metrics is the listener of /metrics, /healthz and /readyz.
+// Metrics is the listener of /metrics, /healthz, /readyz and /debug/pprof/.
 type Metrics struct {
-	Listen Address // the zero Address: none
+	Listen   Address // the zero Address: none
+	Profiles bool    // serve /debug/pprof/
 }
 
 // LogValue describes c without secrets, file contents or names of users.

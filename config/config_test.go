@@ -212,7 +212,7 @@ func TestEveryKey(t *testing.T) {
 		Functions:   Functions{[]string{"public.format_phone(text)"}},
 		Audit:       Audit{in("audit.jsonl"), DurabilityAsync},
 		Limits:      Limits{20, 1500 * ms, 0, 64 << 10, 1 << 20},
-		Metrics:     Metrics{Address{"127.0.0.1", 9432}},
+		Metrics:     Metrics{Listen: Address{"127.0.0.1", 9432}},
 		valid:       true,
 	}
 	compare(t, reflect.ValueOf(*c), reflect.ValueOf(*want), "")

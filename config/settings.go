@@ -163,6 +163,9 @@ var settings = []*setting{
 	{path: "metrics.listen", typ: typeAddress, defText: "no listener", restart: true,
 		field: func(t *target) any { return &t.config.Metrics.Listen },
 		doc:   "Where `/metrics` (Prometheus), `/healthz` and `/readyz` are served: `host:port`."},
+	{path: "metrics.profiles", typ: typeBool, def: "false", restart: true,
+		field: func(t *target) any { return &t.config.Metrics.Profiles },
+		doc:   "Serve Go's profiles under `/debug/pprof/` there too. They show no data, but whoever can reach them can make the proxy work: for an address that only operators reach."},
 }
 
 // key is a node of the tree of keys that the settings table spans.

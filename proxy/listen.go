@@ -35,7 +35,7 @@ func (s *Server) openListeners(c *config.Config) (err error) {
 		s.listeners = append(s.listeners, l)
 	}
 	if a := c.Metrics.Listen; !a.IsZero() {
-		if s.monitor, err = newMonitor(s, a); err != nil {
+		if s.monitor, err = newMonitor(s, c.Metrics); err != nil {
 			return fmt.Errorf("listen on %s: %w", a, err)
 		}
 	}

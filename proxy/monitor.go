@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sort"
 	"strings"
 	"sync"
@@ -159,14 +160,14 @@ func (m *metrics) write(w io.Writer, connections, sessions int64, auditUp bool) 
 
 var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// monitor serves /metrics, /healthz and /readyz.
+// monitor serves /metrics, /healthz, /readyz and, when configured, /debug/pprof/.
 type monitor struct {
 	listener net.Listener
 	http     *http.Server
 }
 
-func newMonitor(s *Server, a config.Address) (*monitor, error) {
-	l, err := net.Listen(a.Network(), a.String())
+func newMonitor(s *Server, c config.Metrics) (*monitor, error) {
+	l, err := net.Listen(c.Listen.Network(), c.Listen.String())
 	if err != nil {
 		return nil, err
 	}
@@ -185,9 +186,17 @@ func newMonitor(s *Server, a config.Address) (*monitor, error) {
 		}
 		io.WriteString(w, "ok\n")
 	})
+	limit := 10 * time.Second
+	if c.Profiles {
+		limit = 10 * time.Minute // a profile is written when its time is over
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &monitor{listener: l, http: &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
-		WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		WriteTimeout: limit, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
 	}}, nil
 }
 

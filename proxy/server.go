@@ -195,9 +195,9 @@ func (s *Server) reload(c *config.Config, d Directory) error {
 	old.verifiers.close()
 	s.each((*connection).revokeInvalid)
 	for name, changed := range map[string]bool{
-		"listen":         !slices.Equal(old.config.Listen, c.Listen),
-		"metrics.listen": old.config.Metrics.Listen != c.Metrics.Listen,
-		"audit":          old.config.Audit != c.Audit,
+		"listen":  !slices.Equal(old.config.Listen, c.Listen),
+		"metrics": old.config.Metrics != c.Metrics,
+		"audit":   old.config.Audit != c.Audit,
 	} {
 		if changed {
 			s.log.Warn("a changed setting takes effect at the next start", "setting", name)

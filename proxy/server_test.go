@@ -329,6 +329,21 @@ func (d *closing) Bind(ctx context.Context, l Login) (*Binding, error) {
 	return b, err
 }
 
+func TestProfiles(t *testing.T) {
+	p := start(t, setup{extra: "metrics: {listen: \"127.0.0.1:0\", profiles: true}"})
+	for _, path := range []string{"", "heap", "profile?seconds=1", "trace?seconds=1"} {
+		r, err := http.Get("http://" + p.monitor.listener.Addr().String() + "/debug/pprof/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != 200 || len(body) == 0 {
+			t.Errorf("%s: %d, %d bytes, %v", path, r.StatusCode, len(body), err)
+		}
+	}
+}
+
 func TestMonitor(t *testing.T) {
 	p := start(t, setup{extra: "metrics: {listen: \"127.0.0.1:0\"}"})
 	get := func(path string) (int, string) {
@@ -346,6 +361,9 @@ func TestMonitor(t *testing.T) {
 	}
 	p.mustConnect(t, "alice", "wonderland", "")
 	p.connect(t, "alice", "wrong", "")
+	if status, _ := get("/debug/pprof/"); status != 404 {
+		t.Errorf("profiles that are not configured: %d", status)
+	}
 	status, body := get("/metrics")
 	for _, want := range []string{
 		"\npgveil_sessions 1\n", "\npgveil_logins_total 1\n", "\npgveil_logins_failed_total{sqlstate=\"28P01\"} 1\n", "\npgveil_audit_up 1\n",
