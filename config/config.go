@@ -82,7 +82,23 @@ type Upstream struct {
 	Port        int
 	SSLMode     string // SSLDisable, SSLRequire, SSLVerifyCA or SSLVerifyFull; always set
 	SSLRootCert string // PEM file; "" is the system's roots
+
+	SSLNegotiation         string // SSLNegotiationPostgres or SSLNegotiationDirect
+	MaxProtocolVersion     string // Protocol30 or Protocol32
+	ApplicationNameAddHost bool   // the server sees the client's address behind the application's name
 }
+
+// The words of upstream.sslnegotiation, with libpq's meaning.
+const (
+	SSLNegotiationPostgres = "postgres" // an SSLRequest first
+	SSLNegotiationDirect   = "direct"   // the TLS handshake at once
+)
+
+// The words of upstream.max_protocol_version.
+const (
+	Protocol30 = "3.0"
+	Protocol32 = "3.2"
+)
 
 // Address returns what to dial.
 func (u Upstream) Address() Address { return Address{Host: u.Host, Port: u.Port} }
@@ -101,6 +117,8 @@ const AuthSCRAM = "scram"
 type Auth struct {
 	Method string // AuthSCRAM
 	Query  string // finds a user's verifier: $1 is the user's name; "" is the built-in query of pg_authid
+
+	Database string // where verifiers are read
 }
 
 // User is a user that the proxy authenticates itself.

@@ -41,7 +41,7 @@ var settings = []*setting{
 
 	{path: "tls.mode", typ: typeWord, def: TLSOff, words: []string{TLSOff, TLSAllow, TLSRequire, TLSVerifyFull},
 		field: func(t *target) any { return &t.config.TLS.Mode },
-		doc:   "Encryption towards clients. `off`: none. `allow`: the client chooses. `require`: connections without TLS are refused. `verify-full`: and a client certificate that names the user is needed."},
+		doc:   "Encryption towards clients. `off`: none. `allow`: the client chooses. `require`: connections without TLS are refused. `verify-full`: and a client certificate that names the user is needed. Unix-domain sockets have no TLS, and none of it is asked of them: who may open one is up to the permissions of its directory."},
 	{path: "tls.cert", typ: typeFile, defText: "needed unless `tls.mode` is `off`",
 		field: func(t *target) any { return &t.config.TLS.Cert },
 		doc:   "PEM file with the server's certificate chain."},
@@ -67,6 +67,16 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.config.Upstream.SSLRootCert },
 		doc:   "PEM file with the authorities that `verify-ca` and `verify-full` accept."},
 
+	{path: "upstream.sslnegotiation", typ: typeWord, restart: true, def: SSLNegotiationPostgres, words: []string{SSLNegotiationPostgres, SSLNegotiationDirect},
+		field: func(t *target) any { return &t.config.Upstream.SSLNegotiation },
+		doc:   "How encryption towards the server begins, in libpq's words. `postgres`: with a request. `direct`: with the handshake at once, a round trip less; for PostgreSQL 17 and newer."},
+	{path: "upstream.max_protocol_version", typ: typeWord, restart: true, def: Protocol30, words: []string{Protocol30, Protocol32},
+		field: func(t *target) any { return &t.config.Upstream.MaxProtocolVersion },
+		doc:   "The newest protocol version asked for of the server, in libpq's words. `3.2` has longer keys of cancel requests, from PostgreSQL 18 on; older servers settle on 3.0, but some poolers refuse the login. Clients get up to 3.2 whatever the server speaks."},
+	{path: "upstream.application_name_add_host", typ: typeBool, def: "false",
+		field: func(t *target) any { return &t.config.Upstream.ApplicationNameAddHost },
+		doc:   "Whether the server sees a client's address: `application_name` then starts as `NAME - ADDRESS:PORT`, with `app` for a client that gives no name and `[local]` for a socket. As pgbouncer's setting of that name; a later SET is not changed."},
+
 	{path: "catalog.user", typ: typeName, restart: true, required: true,
 		field: func(t *target) any { return &t.config.Catalog.User },
 		doc:   "The account that reads the catalog of each database, and SCRAM verifiers."},
@@ -83,6 +93,9 @@ var settings = []*setting{
 	{path: "auth.query", typ: typeQuery, defText: "reads `pg_catalog.pg_authid`",
 		field: func(t *target) any { return &t.config.Auth.Query },
 		doc:   "The query by which the catalog account finds a verifier: `$1` is the user's name, the result is one row with the name and the verifier, or none. Name schemas in full. For a server whose `pg_authid` cannot be read."},
+	{path: "auth.database", typ: typeName, def: "postgres",
+		field: func(t *target) any { return &t.config.Auth.Database },
+		doc:   "The database in which verifiers are read."},
 
 	{path: "users.*.verifier", typ: typeVerifier, required: true, secret: true,
 		field: func(t *target) any { return &t.user.Verifier },

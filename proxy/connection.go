@@ -174,6 +174,14 @@ func (s *Server) serve(raw net.Conn) {
 	c.mu.Unlock()
 	begin := time.Now()
 	err = s.relay(ctx, stop, h)
+	if stop.Err() != nil {
+		// The server does not notice the end of a connection while it works on a statement.
+		limit, cancel := context.WithTimeout(context.Background(), refusalTimeout)
+		defer cancel()
+		if err := h.config.upstream.cancel(limit, h.upstream.pid, h.upstream.key); err != nil {
+			s.log.Warn("what an ended session was doing could not be cancelled", "session", &c.info, "error", err)
+		}
+	}
 	s.ended(c, time.Since(begin), err)
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -77,12 +78,20 @@ func (c *connection) discard(h *handover) {
 // section 55.2.1 and 55.2.10 to 55.2.11). The result is nil after a CancelRequest.
 func (c *connection) negotiate(ctx context.Context) (*wire.Startup, error) {
 	var askedTLS, askedGSS bool
-	for {
+	for first := true; ; first = false {
 		p, err := c.peer.startup()
 		if err != nil {
 			return nil, err
 		}
 		switch p.Kind {
+		case wire.DirectTLS:
+			if !first {
+				return nil, wire.ProtocolViolation("invalid length of startup packet")
+			}
+			askedTLS = true
+			if err := c.directTLS(ctx); err != nil {
+				return nil, err
+			}
 		case wire.SSLRequest:
 			if askedTLS {
 				return nil, wire.ProtocolViolation("second SSLRequest")
@@ -128,7 +137,27 @@ func (c *connection) startTLS(ctx context.Context) error {
 	}
 	// The peer has read the request and not a byte more: what somebody put behind it in clear
 	// goes into the handshake, which fails (CVE-2021-23222).
-	t := tls.Server(c.raw, config)
+	return c.handshake(ctx, tls.Server(c.raw, config))
+}
+
+// directTLS takes a client that begins with the handshake. It has to name the
+// protocol, so that no server of another one can be made to speak to it (ALPACA; PostgreSQL docs, section 55.2.10).
+func (c *connection) directTLS(ctx context.Context) error {
+	config := c.settings.tls.config
+	if config == nil || c.local() {
+		return &tlsFailure{errors.New("direct TLS, which tls.mode or the socket does not offer")}
+	}
+	t := tls.Server(&prefixed{Conn: c.raw, prefix: bytes.Clone(c.peer.rest())}, config)
+	if err := c.handshake(ctx, t); err != nil {
+		return err
+	}
+	if t.ConnectionState().NegotiatedProtocol != alpn {
+		return &tlsFailure{errors.New("direct TLS without the ALPN protocol " + alpn)}
+	}
+	return nil
+}
+
+func (c *connection) handshake(ctx context.Context, t *tls.Conn) error {
 	if err := t.HandshakeContext(ctx); err != nil {
 		return &tlsFailure{err}
 	}
@@ -229,7 +258,10 @@ func (c *connection) authenticate(ctx context.Context) (candidate, auth.Keys, er
 	fail := func(err error) (candidate, auth.Keys, error) { return candidate{}, auth.Keys{}, err }
 	who, err := c.settings.find(ctx, c.info.User)
 	if err != nil {
-		return fail(wire.UpstreamUnreachable(err))
+		if unreachable(err) {
+			return fail(wire.UpstreamUnreachable(err))
+		}
+		return fail(wire.VerifierUnreadable(err))
 	}
 	var binding []byte
 	if c.tls != nil {
@@ -306,6 +338,9 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 	if who.password == "" {
 		credentials.Keys = &keys
 	}
+	if c.settings.upstream.addHost {
+		params = addHost(params, c.info.Client)
+	}
 	params = append([]wire.Param{{Name: "user", Value: who.upstreamUser}, {Name: "database", Value: c.info.Database}}, params...)
 	up, err := c.settings.upstream.login(ctx, params, who.upstreamUser, credentials, who.password != "")
 	if err != nil {
@@ -323,11 +358,17 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 	r := c.info.record(audit.EventLogin)
 	c.server.audit.Append(&r, nil)
 	out := wire.AppendAuthentication(c.peer.out, wire.AuthOK, nil)
-	for _, p := range up.status {
-		if h.binding.Clear || session.Reported(p.Name) {
-			out = wire.AppendParameterStatus(out, p.Name, p.Value)
+	if h.binding.Clear {
+		out = append(out, up.greeting...)
+	} else {
+		// Nobody can say for whom a login trigger's notice was meant.
+		for _, p := range up.status {
+			if session.Reported(p.Name) {
+				out = wire.AppendParameterStatus(out, p.Name, p.Value)
+			}
 		}
 	}
+	up.greeting = nil
 	out = wire.AppendBackendKeyData(out, pid, key)
 	c.peer.out = wire.AppendReadyForQuery(out, 'I')
 	if err := c.peer.flush(); err != nil {

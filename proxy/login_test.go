@@ -170,7 +170,7 @@ func TestAuthQuery(t *testing.T) {
 	}
 
 	p = start(t, setup{extra: catalog})
-	if _, err := p.connect(t, "alice", "wonderland", ""); code(err) != "08001" || strings.Contains(err.Error(), "pg_authid") {
+	if _, err := p.connect(t, "alice", "wonderland", ""); code(err) != "58000" || strings.Contains(err.Error(), "pg_authid") {
 		t.Errorf("without the right to read pg_authid: %v", err)
 	}
 	if !strings.Contains(p.log.String(), "may not read pg_authid") {
@@ -185,7 +185,7 @@ func TestAuthQuery(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, setup{extra: fmt.Sprintf("auth: {query: %q}", query)})
-			if _, err := p.connect(t, "masked_bob", "wonderland", ""); code(err) != "08001" {
+			if _, err := p.connect(t, "masked_bob", "wonderland", ""); code(err) != "58000" {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -68,10 +68,13 @@ func (p *peer) take(n int) []byte {
 // rest returns what was read ahead.
 func (p *peer) rest() []byte { return p.in[p.at:] }
 
-// startup reads an untyped packet. io.EOF: the client left without a word.
+// startup reads an untyped packet; the bytes of a TLS handshake stay in rest. io.EOF: the client left without a word.
 func (p *peer) startup() (*wire.Startup, error) {
 	if err := p.fill(4); err != nil {
 		return nil, err
+	}
+	if wire.BeginsTLS(p.rest()) {
+		return &wire.Startup{Kind: wire.DirectTLS}, nil
 	}
 	size, _, err := wire.StartupHeader(p.rest())
 	if err != nil {

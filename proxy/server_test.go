@@ -254,7 +254,7 @@ func TestShutdownEndsLogins(t *testing.T) {
 
 func TestShutdownCutsAtItsLimit(t *testing.T) {
 	p := start(t, setup{})
-	c := p.mustConnect(t, "alice", "wonderland", "")
+	c := p.mustConnect(t, "alice", "wonderland", "application_name=cut")
 	begun := make(chan struct{})
 	failed := make(chan error, 1)
 	go func() {
@@ -263,7 +263,8 @@ func TestShutdownCutsAtItsLimit(t *testing.T) {
 		failed <- err
 	}()
 	<-begun
-	time.Sleep(50 * time.Millisecond) // the statement is most likely on its way; either way the session ends
+	watch := upstreamWatch(t)
+	watch("cut", "PgSleep", 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := p.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -272,6 +273,7 @@ func TestShutdownCutsAtItsLimit(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("the statement went on")
 	}
+	watch("cut", "", 0) // nor does the server go on with it
 }
 
 func TestPanicEndsOneSession(t *testing.T) {

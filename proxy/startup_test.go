@@ -159,7 +159,7 @@ func TestMalformedStartup(t *testing.T) {
 		{"length seven", append(length(7), 0, 3, 0), 0, "08P01"},
 		{"length of a gigabyte", append(length(1<<30), 0, 3, 0, 0), 0, "08P01"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: db\r\n\r\n"), 0, "08P01"},
-		{"TLS without asking", []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 0, "08P01"},
+		{"TLS handshake behind an SSLRequest", append(bytes.Clone(ssl), "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"...), 1, "08P01"},
 		{"no final zero", append(length(13), 0, 3, 0, 0, 'u', 's', 'e', 'r', 0), 0, "08P01"},
 		{"bytes left over", append(startupPacket(0, "user", "alice")[:0:0], append(length(19), "\x00\x03\x00\x00user\x00a\x00\x00xxx"...)...), 0, "08P01"},
 		{"no user", startupPacket(0, "database", "postgres"), 0, "08P01"},

@@ -138,3 +138,21 @@ func endPoint(c net.Conn) []byte {
 	}
 	return auth.EndPoint(certs[0])
 }
+
+// prefixed is a connection of which some bytes have been read already: they come first.
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+// NetConn returns the connection below, as tls.Conn does.
+func (p *prefixed) NetConn() net.Conn { return p.Conn }
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) == 0 {
+		return p.Conn.Read(b)
+	}
+	n := copy(b, p.prefix)
+	p.prefix = p.prefix[n:]
+	return n, nil
+}

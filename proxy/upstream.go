@@ -25,6 +25,9 @@ const maxLoginMessage = 1 << 20
 type upstream struct {
 	address config.Address
 	tls     *tls.Config // nil: none
+	direct  bool        // the connection begins with the TLS handshake
+	minor   uint16      // of the newest protocol version to ask for
+	addHost bool        // application_name gets the client's address
 }
 
 func newUpstream(c config.Upstream) (*upstream, error) {
@@ -32,7 +35,11 @@ func newUpstream(c config.Upstream) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &upstream{address: c.Address(), tls: t}, nil
+	u := &upstream{address: c.Address(), tls: t, direct: c.SSLNegotiation == config.SSLNegotiationDirect, addHost: c.ApplicationNameAddHost}
+	if c.MaxProtocolVersion == config.Protocol32 {
+		u.minor = 2
+	}
+	return u, nil
 }
 
 // dial connects, with TLS when configured. The error is for logs.
@@ -45,7 +52,7 @@ func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
 	if u.tls == nil {
 		return c, nil
 	}
-	t, err := startTLS(ctx, c, u.tls)
+	t, err := u.startTLS(ctx, c)
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -53,26 +60,36 @@ func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
 	return t, nil
 }
 
-func startTLS(ctx context.Context, c net.Conn, config *tls.Config) (net.Conn, error) {
+func (u *upstream) startTLS(ctx context.Context, c net.Conn) (net.Conn, error) {
 	stop := interruptOnDone(ctx, c)
 	defer stop()
-	if _, err := c.Write(wire.AppendSSLRequest(nil)); err != nil {
-		return nil, err
+	if !u.direct {
+		if err := requestTLS(c); err != nil {
+			return nil, err
+		}
 	}
-	// One byte and no more: what follows it in clear belongs to nobody.
-	var answer [1]byte
-	if _, err := io.ReadFull(c, answer[:]); err != nil {
-		return nil, fmt.Errorf("answer to SSLRequest: %w", err)
-	}
-	if answer[0] != 'S' {
-		// Not even an error message is believed here: nobody has proved to be the server.
-		return nil, errors.New("the server does not support TLS, which upstream.sslmode demands")
-	}
-	t := tls.Client(c, config)
+	t := tls.Client(c, u.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}
 	return t, nil
+}
+
+// requestTLS sends an SSLRequest and wants to be answered S.
+func requestTLS(c net.Conn) error {
+	if _, err := c.Write(wire.AppendSSLRequest(nil)); err != nil {
+		return err
+	}
+	// One byte and no more: what follows it in clear belongs to nobody.
+	var answer [1]byte
+	if _, err := io.ReadFull(c, answer[:]); err != nil {
+		return fmt.Errorf("answer to SSLRequest: %w", err)
+	}
+	if answer[0] != 'S' {
+		// Not even an error message is believed here: nobody has proved to be the server.
+		return errors.New("the server does not support TLS, which upstream.sslmode demands")
+	}
+	return nil
 }
 
 // interruptOnDone makes reads and writes of c fail when ctx ends. Call stop
@@ -98,7 +115,9 @@ type upstreamSession struct {
 	pid    uint32
 	key    []byte
 	status []wire.Param // ParameterStatus, in the server's order
-	extra  []byte       // read after ReadyForQuery
+
+	greeting []byte // ParameterStatus and NoticeResponse messages, as they came
+	extra    []byte // read after ReadyForQuery
 }
 
 // login connects and logs in as the credentials' owner. An error is a *wire.Error: the
@@ -109,7 +128,7 @@ func (u *upstream) login(ctx context.Context, params []wire.Param, user string, 
 		return nil, wire.UpstreamUnreachable(err)
 	}
 	stop := interruptOnDone(ctx, conn)
-	l := &serverLogin{peer: peer{Conn: conn}, user: user, credentials: c, hasPassword: known}
+	l := &serverLogin{peer: peer{Conn: conn}, minor: u.minor, user: user, credentials: c, hasPassword: known}
 	s, err := l.run(params)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -127,15 +146,18 @@ func (u *upstream) login(ctx context.Context, params []wire.Param, user string, 
 // serverLogin is the client's side of one login.
 type serverLogin struct {
 	peer
+	minor       uint16 // of the protocol version asked for, then of the one agreed on
 	user        string
 	credentials auth.Credentials
 	hasPassword bool // the password is configured: md5 and, under TLS, cleartext are possible
 	scram       *auth.Client
+	settled     bool // the protocol version is
 	proven      bool // AuthenticationOk was seen
+	greeted     int  // bytes of greeting and status
 }
 
 func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
-	l.out = wire.AppendStartup(l.out, 0, params)
+	l.out = wire.AppendStartup(l.out, l.minor, params)
 	if err := l.flush(); err != nil {
 		return nil, err
 	}
@@ -153,8 +175,16 @@ func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
 			}
 			return nil, e.AsFatal()
 		case wire.NoticeResponse:
-			// A collation version warning and its like; nobody can say for whom a login trigger's notice was meant.
+			// A collation's changed version, what a login trigger says.
+			if err := l.greet(s, typ, body); err != nil {
+				return nil, err
+			}
+		case wire.NegotiateProtocolVersion:
+			if err := l.negotiated(body); err != nil {
+				return nil, wire.UpstreamProtocolViolation(err)
+			}
 		case wire.Authentication:
+			l.settled = true
 			if l.proven {
 				return nil, wire.UpstreamProtocolViolation(errors.New("authentication request after AuthenticationOk"))
 			}
@@ -174,6 +204,31 @@ func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
 	}
 }
 
+// negotiated takes the server's word for the protocol version. It may only be
+// an older one, said once, before anything else (PostgreSQL docs, section 55.2.1).
+func (l *serverLogin) negotiated(body []byte) error {
+	version, options, err := wire.ParseNegotiateProtocolVersion(body)
+	switch {
+	case err != nil:
+		return err
+	case l.settled, len(options) > 0:
+		return errors.New("NegotiateProtocolVersion that answers nothing")
+	case version>>16 != wire.ProtocolMajor && version != 0 || uint16(version) > l.minor:
+		return errors.New("the server wants a protocol version that was not offered")
+	}
+	l.settled, l.minor = true, uint16(version)
+	return nil
+}
+
+// greet keeps a message for the client.
+func (l *serverLogin) greet(s *upstreamSession, typ byte, body []byte) error {
+	if l.greeted += wire.HeaderSize + len(body); l.greeted > maxLoginMessage {
+		return wire.UpstreamProtocolViolation(errors.New("the server says too much during the login"))
+	}
+	s.greeting = wire.AppendMessage(s.greeting, typ, body)
+	return nil
+}
+
 // settle takes the messages between AuthenticationOk and ReadyForQuery.
 func (l *serverLogin) settle(s *upstreamSession, typ byte, body []byte) (done bool, err error) {
 	const maxStatuses = 200 // PostgreSQL reports some fifteen
@@ -187,6 +242,7 @@ func (l *serverLogin) settle(s *upstreamSession, typ byte, body []byte) (done bo
 			return false, wire.UpstreamProtocolViolation(errors.New("too many ParameterStatus messages"))
 		}
 		s.status = append(s.status, wire.Param{Name: string(name), Value: string(value)})
+		return false, l.greet(s, typ, body)
 	case wire.BackendKeyData:
 		pid, key, err := wire.ParseBackendKeyData(body)
 		if err != nil {
@@ -316,6 +372,9 @@ func CatalogConfig(c *config.Config, database string) (*pgx.ConnConfig, error) {
 	// Not a startup parameter: it would hide the server's default path, which is what sessions start with.
 	p.AfterConnect = func(ctx context.Context, c *pgconn.PgConn) error {
 		return c.Exec(ctx, "SET search_path = pg_catalog").Close()
+	}
+	if t != nil {
+		p.SSLNegotiation = c.Upstream.SSLNegotiation
 	}
 	p.ConnectTimeout = catalogConnectTimeout
 	return p, nil

@@ -26,9 +26,6 @@ AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil OPERATOR(pg_catalog.>) pg_catalo
 	// iterationsQuery reads how many iterations the server gives new verifiers (a setting since PostgreSQL 16).
 	iterationsQuery = `SELECT pg_catalog.current_setting('scram_iterations', true)`
 
-	// verifierDatabase is where verifiers are read: pg_authid is the same in every database, and this one always exists.
-	verifierDatabase = "postgres"
-
 	// verifierConns bounds the connections that read verifiers; logins beyond them wait.
 	verifierConns = 4
 	// verifierTimeout bounds one lookup, waiting and connecting included.
@@ -59,7 +56,7 @@ type verifierConn struct {
 }
 
 func newVerifierSource(c *config.Config) (*verifierSource, error) {
-	p, err := CatalogConfig(c, verifierDatabase)
+	p, err := CatalogConfig(c, c.Auth.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +105,16 @@ func (s *verifierSource) lookup(ctx context.Context, user string) (stored, error
 		}
 		return stored{}, fmt.Errorf("read the verifier: %w", err)
 	}
+}
+
+// unreachable reports whether a lookup failed because the server cannot be reached or
+// is not ready, and not for something that the operator has to mend.
+func unreachable(err error) bool {
+	var server *pgconn.PgError
+	if errors.As(err, &server) {
+		return len(server.Code) == 5 && slices.Contains([]string{"08", "53", "57"}, server.Code[:2])
+	}
+	return errors.As(err, new(*pgconn.ConnectError)) || isNetError(err) || isEOF(err) || errors.Is(err, context.Canceled)
 }
 
 // connection returns an idle connection or a new one.

@@ -32,6 +32,7 @@ var (
 	kindConnections      = Kind{"too_many_connections", "53300", SeverityFatal, "limits.max_connections is reached.", "Try again later, or raise the limit."}
 	kindLoginTimeout     = Kind{"login_timeout", "57014", SeverityFatal, "The login took longer than limits.login_timeout.", "Try again."}
 	kindUnreachable      = Kind{"upstream_unreachable", "08001", SeverityFatal, "No connection to the server could be made.", "Try again later; pgveil's log has the reason."}
+	kindVerifier         = Kind{"verifier_unreadable", "58000", SeverityFatal, "The server did not let the catalog account read the user's verifier.", "pgveil's log has the reason: the account's password, its rights, or auth.query."}
 	kindUpstreamLost     = Kind{"upstream_lost", "08006", SeverityFatal, "The server closed the connection.", "Connect again."}
 	kindShutdown         = Kind{"shutdown", "57P01", SeverityFatal, "pgveil is being shut down.", "Connect again."}
 	kindStatementTooLong = Kind{"statement_too_long", "54000", SeverityError, "The statement is longer than limits.max_statement_bytes.", "Shorten it, use parameters, or raise the limit."}
@@ -56,7 +57,7 @@ func Kinds() []Kind {
 	return []Kind{
 		kindRefused, kindSyntax, kindPassword, kindRoleDenied, kindNoDatabase, kindTLSRequired, kindCertificate,
 		kindParameterRefused, kindReplication, kindProtocolVersion, kindProtocol, kindUpstreamProtocol,
-		kindConnections, kindLoginTimeout, kindUnreachable, kindUpstreamLost, kindShutdown,
+		kindConnections, kindLoginTimeout, kindUnreachable, kindVerifier, kindUpstreamLost, kindShutdown,
 		kindStatementTooLong, kindStatementComplex, kindRowTooLong, kindTooMuch, kindEncoding,
 		kindClientEncoding, kindBackslash, kindFunctionCall, kindCopy, kindWitness, kindStale,
 		kindNoRowProgram, kindUndecided, kindAudit, kindInternal,
@@ -152,6 +153,11 @@ func LoginTimeout() *Error {
 // UpstreamUnreachable says that no connection to the server could be made.
 func UpstreamUnreachable(reason error) *Error {
 	return kindUnreachable.error("could not connect to the database server", "", "Try again later.").WithInternal(reason)
+}
+
+// VerifierUnreadable says that the server answered, but gave no verifier; the reason is for the log.
+func VerifierUnreadable(reason error) *Error {
+	return kindVerifier.error("could not read password verifiers", "", "Ask the operator of pgveil: its log has the reason.").WithInternal(reason)
 }
 
 // UpstreamLost says that the server closed the connection.

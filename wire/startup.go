@@ -17,7 +17,15 @@ const (
 	SSLRequest
 	GSSENCRequest
 	CancelRequest
+	DirectTLS // no packet: the client begins with a TLS handshake (libpq's sslnegotiation=direct, PostgreSQL docs, section 55.2.10)
 )
+
+// tlsHandshake is the first byte of a TLS connection: the record type handshake
+// (RFC 8446, 5.1). As the first byte of a length it would mean 352 MiB and more.
+const tlsHandshake = 0x16
+
+// BeginsTLS reports whether a connection's first bytes are those of a TLS handshake.
+func BeginsTLS(b []byte) bool { return len(b) > 0 && b[0] == tlsHandshake }
 
 // Codes in the place of the protocol version (pqcomm.h).
 const (
