@@ -54,21 +54,27 @@ func (a *arrayCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return a.redacted.MaskCell(dst, nil)
 	}
-	var out []byte
-	ok := false
-	if a.format == binaryFormat {
-		out, ok = a.maskBinary(dst, cell)
-	} else if a.charset != charsetOther || isASCII(cell) { // elsewhere a brace may be half of a character
-		b := arrayPool.Get().(*arrayBuffers)
-		out, ok = a.maskText(b, dst, cell)
-		if cap(b.value) <= maxKept && cap(b.masked) <= maxKept {
-			arrayPool.Put(b)
-		}
-	}
+	out, ok := a.maskElements(dst, cell)
 	if !ok {
 		return a.redacted.MaskCell(dst, nil)
 	}
 	return out, true
+}
+
+// maskElements is false for what is no array; out is then of no use.
+func (a *arrayCell) maskElements(dst, cell []byte) (out []byte, ok bool) {
+	if a.format == binaryFormat {
+		return a.maskBinary(dst, cell)
+	}
+	if a.charset == charsetOther && !isASCII(cell) {
+		return nil, false // a brace may be half of a character
+	}
+	b := arrayPool.Get().(*arrayBuffers)
+	out, ok = a.maskText(b, dst, cell)
+	if cap(b.value) <= maxKept && cap(b.masked) <= maxKept {
+		arrayPool.Put(b)
+	}
+	return out, ok
 }
 
 // maskBinary reads the form of array_send (PostgreSQL source,

@@ -28,7 +28,7 @@ var benchCells = []struct {
 func benchSpecs() []Spec {
 	return []Spec{
 		{Method: Redact}, {Method: Null}, {Method: Fixed, Value: "42"}, {Method: Fixed, Value: "2001-02-03"},
-		partial(0, 4), {Method: Hash}, to(ToYear), to(ToZip3), to(ToAge90), bucket(10),
+		partial(0, 4), {Method: Hash}, {Method: Token}, to(ToYear), to(ToZip3), to(ToAge90), bucket(10),
 	}
 }
 

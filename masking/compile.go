@@ -54,6 +54,8 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return compilePartial(c, st, redacted), nil
 	case Hash:
 		return k.compileHash(c, st, redacted)
+	case Token:
+		return k.compileToken(c, st, redacted)
 	case Generalize:
 		return compileGeneralize(c, st, redacted)
 	}
@@ -62,7 +64,7 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 
 // Check reports whether the mask can serve the type. Redact, null and fixed
 // serve every type: where no valid value can be built the result is NULL.
-// Partial, hash and generalize serve the arrays of the types that they serve.
+// Partial, hash, token, fpe and generalize serve the arrays of the types that they serve.
 func (s Spec) Check(t Type) error {
 	if familyOf(t) == famArray && s.elementwise() {
 		if familyOf(t.element()) == famArray {
@@ -91,6 +93,8 @@ func (s Spec) Check(t Type) error {
 		return nil
 	case Hash:
 		return s.checkHash(t)
+	case Token:
+		return s.checkToken(t)
 	case Generalize:
 		return s.checkGeneralize(t)
 	}
@@ -100,7 +104,7 @@ func (s Spec) Check(t Type) error {
 // elementwise reports whether the mask goes over an array's elements.
 func (s Spec) elementwise() bool {
 	switch s.Method {
-	case Partial, Hash, Generalize:
+	case Partial, Hash, Token, FPE, Generalize:
 		return true
 	}
 	return false

@@ -66,7 +66,7 @@ func documented() []Type {
 
 func typeTable(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("| type | redact | fixed | partial | hash | generalize |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| type | redact | fixed | partial | hash | token | generalize |\n|---|---|---|---|---|---|---|\n")
 	for _, typ := range documented() {
 		value, ok := compile(t, typ, textFormat, Spec{Method: Redact}, Session{}).MaskCell(nil, nil)
 		redacted := shown(value, ok)
@@ -93,8 +93,8 @@ func typeTable(t *testing.T) string {
 		if generalized == "" {
 			generalized = "no"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", typ, redacted, fixed,
-			yes(partial(0, 4).Check(typ) == nil), yes(Spec{Method: Hash}.Check(typ) == nil), generalized)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", typ, redacted, fixed,
+			yes(partial(0, 4).Check(typ) == nil), yes(Spec{Method: Hash}.Check(typ) == nil), yes(Spec{Method: Token}.Check(typ) == nil), generalized)
 	}
 	return b.String()
 }
@@ -140,6 +140,7 @@ func exampleTable(t *testing.T) string {
 		{Spec{Method: Hash}, base(oidInt8), "5551234"},
 		{Spec{Method: Hash}, base(oidNumeric), "5551234.00"},
 		{Spec{Method: Hash}, base(oidUUID), "123e4567-e89b-12d3-a456-426614174000"},
+		{Spec{Method: Token}, base(oidText), "A-1001"},
 		{to(ToYear), base(oidDate), "1984-02-29"},
 		{to(ToYear), base(oidDate), "1931-07-04"},
 		{to(ToMonth), base(oidTimestamp), "2024-02-29 12:13:14.5"},

@@ -70,14 +70,7 @@ type hashState struct {
 const maxKept = 1 << 16
 
 func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error) {
-	if k == nil {
-		return nil, fmt.Errorf("mask %s %w", c.Spec, errNoKey)
-	}
-	g := group(c.Class)
-	if g == "" {
-		return nil, fmt.Errorf("mask %s needs a class to derive its key from", c.Spec)
-	}
-	key, err := k.derive(Hash, g)
+	key, err := k.derive(c)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,11 +23,28 @@ const KeySize = 32
 // maxKeyFile is more than any accepted form of a key takes.
 const maxKeyFile = 256
 
-// Keys holds the secret of the keyed masks. It prints as "[key]" in every
+// Keys holds the secrets of the keyed masks. It prints as "[key]" in every
 // form. It is safe for concurrent use; nil is valid where no mask is keyed.
 type Keys struct {
+	ring []*masterKey // the newest first: it masks, all of them unmask
+}
+
+// masterKey is one key of a key file.
+type masterKey struct {
 	secret  [KeySize]byte
+	id      uint16   // tells tokens which key made them; derived from the secret
 	derived sync.Map // info string -> []byte
+}
+
+// newMasterKey takes a secret of KeySize bytes.
+func newMasterKey(secret []byte) (*masterKey, error) {
+	m := &masterKey{secret: [KeySize]byte(secret)}
+	id, err := m.derive("id", "", 2)
+	if err != nil {
+		return nil, err
+	}
+	m.id = binary.BigEndian.Uint16(id)
+	return m, nil
 }
 
 // GenerateKey returns the contents of a new key file: 32 random bytes as 64
@@ -65,10 +83,12 @@ func LoadKeys(file string) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file %s: %w", file, err)
 	}
-	k := &Keys{}
-	copy(k.secret[:], secret)
+	m, err := newMasterKey(secret)
 	clear(secret)
-	return k, nil
+	if err != nil {
+		return nil, err
+	}
+	return &Keys{ring: []*masterKey{m}}, nil
 }
 
 var errKeyForm = errors.New("it must hold 32 random bytes: raw, as 64 hexadecimal digits or in base64 (pgveil keygen makes one)")
@@ -110,19 +130,49 @@ func isPrintable(b []byte) bool {
 	return true
 }
 
-// derive gives the key of a method and class group: HKDF with SHA-256
-// (RFC 5869), no salt, the two names as info. Equal groups share a key, so that equal
-// values stay equal across columns.
-func (k *Keys) derive(method Method, group string) ([]byte, error) {
-	info := "pgveil/1/" + string(method) + "/" + group
-	if key, ok := k.derived.Load(info); ok {
+// newest is the key that masks. A missing one is an error that names the mask.
+func (k *Keys) newest(s Spec) (*masterKey, error) {
+	if k == nil || len(k.ring) == 0 {
+		return nil, fmt.Errorf("mask %s %w", s, errNoKey)
+	}
+	return k.ring[0], nil
+}
+
+// groupOf is the class group of a column with a keyed mask.
+func (c Column) groupOf() (string, error) {
+	if g := group(c.Class); g != "" {
+		return g, nil
+	}
+	return "", fmt.Errorf("mask %s needs a class to derive its key from", c.Spec)
+}
+
+// derive gives the newest key of a column's method and class group, of
+// sha256.Size bytes. Equal groups share a key, so that equal values stay equal
+// across columns.
+func (k *Keys) derive(c Column) ([]byte, error) {
+	m, err := k.newest(c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	g, err := c.groupOf()
+	if err != nil {
+		return nil, err
+	}
+	return m.derive(string(c.Spec.Method), g, sha256.Size)
+}
+
+// derive gives a key of the size for a purpose and class group: HKDF with
+// SHA-256 (RFC 5869), no salt, the two names as info.
+func (m *masterKey) derive(purpose, group string, size int) ([]byte, error) {
+	info := "pgveil/1/" + purpose + "/" + group
+	if key, ok := m.derived.Load(info); ok {
 		return key.([]byte), nil
 	}
-	key, err := hkdf.Key(sha256.New, k.secret[:], nil, info, sha256.Size)
+	key, err := hkdf.Key(sha256.New, m.secret[:], nil, info, size)
 	if err != nil {
-		return nil, fmt.Errorf("deriving a key for mask %s: %w", method, err)
+		return nil, fmt.Errorf("deriving a key for %s: %w", purpose, err)
 	}
-	actual, _ := k.derived.LoadOrStore(info, key)
+	actual, _ := m.derived.LoadOrStore(info, key)
 	return actual.([]byte), nil
 }
 

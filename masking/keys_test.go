@@ -26,7 +26,7 @@ func writeKey(t *testing.T, data []byte, mode os.FileMode) string {
 }
 
 func TestLoadKeys(t *testing.T) {
-	secret := testKeys().secret[:]
+	secret := testKeys().ring[0].secret[:]
 	for _, form := range []string{
 		string(secret),
 		hex.EncodeToString(secret),
@@ -36,13 +36,13 @@ func TestLoadKeys(t *testing.T) {
 	} {
 		for _, mode := range []os.FileMode{0o600, 0o400} {
 			k, err := LoadKeys(writeKey(t, []byte(form), mode))
-			if err != nil || !bytes.Equal(k.secret[:], secret) {
+			if err != nil || !bytes.Equal(k.ring[0].secret[:], secret) {
 				t.Errorf("%q: %v", form, err)
 			}
 		}
 	}
 	generated := GenerateKey()
-	if k, err := LoadKeys(writeKey(t, []byte(generated), 0o600)); err != nil || hex.EncodeToString(k.secret[:])+"\n" != generated {
+	if k, err := LoadKeys(writeKey(t, []byte(generated), 0o600)); err != nil || hex.EncodeToString(k.ring[0].secret[:])+"\n" != generated {
 		t.Errorf("a generated key is not read: %v", err)
 	}
 	if generated == GenerateKey() {
@@ -51,7 +51,7 @@ func TestLoadKeys(t *testing.T) {
 }
 
 func TestLoadKeysRefuses(t *testing.T) {
-	good := []byte(hex.EncodeToString(testKeys().secret[:]))
+	good := []byte(hex.EncodeToString(testKeys().ring[0].secret[:]))
 	for _, c := range []struct {
 		data []byte
 		mode os.FileMode
@@ -67,7 +67,7 @@ func TestLoadKeysRefuses(t *testing.T) {
 		{bytes.Repeat([]byte("a"), 1<<16), 0o600, "32 random bytes"},
 		{bytes.Repeat([]byte("0"), 64), 0o600, "all bytes are the same"},
 		{make([]byte, 32), 0o600, "all bytes are the same"},
-		{testKeys().secret[:31], 0o600, "32 random bytes"},
+		{testKeys().ring[0].secret[:31], 0o600, "32 random bytes"},
 	} {
 		file := writeKey(t, c.data, c.mode)
 		_, err := LoadKeys(file)
@@ -88,7 +88,7 @@ func TestLoadKeysRefuses(t *testing.T) {
 // TestKeysNeverPrint: no way of printing keys shows a byte of them.
 func TestKeysNeverPrint(t *testing.T) {
 	k := testKeys()
-	if _, err := k.derive(Hash, "mrn"); err != nil {
+	if _, err := k.ring[0].derive("hash", "mrn", 32); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -106,7 +106,7 @@ func TestKeysNeverPrint(t *testing.T) {
 	if n := strings.Count(shown, keyShown); n != 17 {
 		t.Errorf("%d of 17 ways print %s:\n%s", n, keyShown, shown)
 	}
-	secret := k.secret[:]
+	secret := k.ring[0].secret[:]
 	for _, form := range []string{string(secret[:4]), hex.EncodeToString(secret[:4]), base64.StdEncoding.EncodeToString(secret[:6]), "0x1, 0x8, 0xf", "1 8 15"} {
 		if strings.Contains(shown, form) {
 			t.Errorf("%q of the key is printed:\n%s", form, shown)

@@ -296,7 +296,10 @@ func TestCheck(t *testing.T) {
 		{Spec{Method: Fixed, Value: "x"}, Type{OID: 16402, Kind: 'b', Name: "geometry"}, ""}, // NULL
 		{Spec{Method: Hash}, Type{OID: 16402}, "mask hash does not fit type with OID 16402: it serves text types, integers, numeric without a scale, uuid and bytea"},
 		{Spec{}, base(oidText), `mask "" is not known`},
-		{Spec{Method: Token}, base(oidText), `mask "token" is not known`},
+		{Spec{Method: Token}, base(oidDate), "mask token does not fit type date: it serves text types"},
+		{Spec{Method: Token}, typmod(oidVarchar, "varchar", 4+30), "mask token does not fit type varchar(30): the shortest token has 31 characters; hash and fpe are shorter"},
+		{Spec{Method: Token}, typmod(oidVarchar, "varchar", 4+31), ""},
+		{Spec{Method: "encrypt"}, base(oidText), `mask "encrypt" is not known`},
 		{Spec{Method: Generalize, To: "week"}, base(oidDate), `mask generalize has no form "week"`},
 		{bucket(0), base(oidInt4), "mask generalize(bucket 0): the width must be from 1 to 1000000000000"},
 		{partial(-1, 0), base(oidText), "mask partial(keep_first -1): numbers of kept characters must be from 0 to 1000"},

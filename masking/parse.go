@@ -36,6 +36,7 @@ var optionNames = map[Method][]string{
 	Fixed:      {"value"},
 	Partial:    {"keep_first", "keep_last", "char"},
 	Hash:       nil,
+	Token:      nil,
 	Generalize: {"to"},
 }
 
@@ -44,13 +45,12 @@ var optionNames = map[Method][]string{
 // one that it needs and lacks, and a value out of range are errors.
 func ParseSpec(method string, options map[string]string) (Spec, error) {
 	s := Spec{Method: Method(method)}
-	switch s.Method {
-	case Token, Pseudonym, Shift, Scrub:
-		return Spec{}, fmt.Errorf("mask %s is not supported yet", s.Method)
-	}
 	takes, known := optionNames[s.Method]
-	if !known {
-		return Spec{}, fmt.Errorf("unknown mask %q: use clear, redact, null, fixed, partial, hash or generalize", method)
+	switch {
+	case !slices.Contains(Methods, s.Method):
+		return Spec{}, fmt.Errorf("unknown mask %q: use %s", method, methodList())
+	case !known:
+		return Spec{}, fmt.Errorf("mask %s is not supported yet", s.Method)
 	}
 	given := make([]string, 0, len(options))
 	for name := range options {
@@ -68,7 +68,7 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 	}
 	var err error
 	switch s.Method {
-	case Clear, Redact, Null, Hash:
+	case Clear, Redact, Null, Hash, Token:
 	case Fixed:
 		err = s.parseFixedOption(options)
 	case Partial:
@@ -82,6 +82,16 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 		return Spec{}, err
 	}
 	return s, nil
+}
+
+// methodList writes the masks, for messages.
+func methodList() string {
+	var names []string
+	for _, m := range Methods {
+		names = append(names, string(m))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func (s *Spec) parseFixedOption(options map[string]string) error {
@@ -185,7 +195,17 @@ func (s Spec) String() string {
 // Keyed reports whether the mask needs the key file.
 func (s Spec) Keyed() bool {
 	switch s.Method {
-	case Hash, Token, Pseudonym, Shift:
+	case Hash, Token, FPE, Pseudonym, Email, Shift, Noise:
+		return true
+	}
+	return false
+}
+
+// Reversible reports whether values can be had back from their masked form
+// with the key: by [Keys.Reverser], and so by predicates and reveal.
+func (s Spec) Reversible() bool {
+	switch s.Method {
+	case Token, FPE:
 		return true
 	}
 	return false

@@ -344,10 +344,21 @@ func sameNumber(d *decimal, a, b []byte) bool {
 }
 
 // testKeys are keys that never change.
-func testKeys() *Keys {
+func testKeys() *Keys { return testRing(1) }
+
+// testRing is a key ring of keys that never change, one for each seed, the newest first.
+func testRing(seeds ...byte) *Keys {
 	k := &Keys{}
-	for i := range k.secret {
-		k.secret[i] = byte(i*7 + 1)
+	for _, seed := range seeds {
+		var secret [KeySize]byte
+		for i := range secret {
+			secret[i] = byte(i*7) + seed
+		}
+		m, err := newMasterKey(secret[:])
+		if err != nil {
+			panic(err)
+		}
+		k.ring = append(k.ring, m)
 	}
 	return k
 }

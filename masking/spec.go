@@ -15,13 +15,17 @@ const (
 	Partial    Method = "partial"
 	Hash       Method = "hash"
 	Generalize Method = "generalize"
-
-	// Accepted names whose masks are not built yet: ParseSpec refuses them as not supported yet.
-	Token     Method = "token"
-	Pseudonym Method = "pseudonym"
-	Shift     Method = "shift"
-	Scrub     Method = "scrub"
+	Token      Method = "token"
+	FPE        Method = "fpe"
+	Pseudonym  Method = "pseudonym"
+	Email      Method = "email"
+	Shift      Method = "shift"
+	Noise      Method = "noise"
+	Scrub      Method = "scrub"
 )
+
+// Methods lists every mask, in the order of the documentation.
+var Methods = []Method{Clear, Redact, Null, Fixed, Partial, Hash, Token, FPE, Pseudonym, Email, Generalize, Shift, Noise, Scrub}
 
 // Spec is a mask with its options. It is comparable.
 type Spec struct {
