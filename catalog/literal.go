@@ -21,7 +21,12 @@ func (b Behaviour) Refine(literals []*string) (Behaviour, bool) {
 		return b, false
 	}
 	refined := b.literal(b, literals)
-	return refined, refined.Total != b.Total || refined.Stored != b.Stored || refined.Bounded != b.Bounded || refined.Grows != b.Grows || refined.Pure != b.Pure || refined.Flow != b.Flow || !slices.Equal(refined.Faults, b.Faults)
+	return refined, !refined.Equal(b)
+}
+
+// Equal reports whether two refinements of one Behaviour say the same.
+func (b Behaviour) Equal(o Behaviour) bool {
+	return b.Total == o.Total && b.Stored == o.Stored && b.Bounded == o.Bounded && b.Grows == o.Grows && b.Pure == o.Pure && b.Flow == o.Flow && slices.Equal(b.Faults, o.Faults)
 }
 
 // Refinable reports whether Refine could ever tell more than b.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
-	"unsafe"
 	"weak"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,14 +55,17 @@ type Env struct {
 
 	// Temp is the session's temporary schema. With nil, the snapshot's word on it is taken.
 	Temp *Overlay
+
+	key []byte // see Analyser.Fix
 }
 
 // Analyser analyses statements. It is safe for concurrent use.
 type Analyser struct {
 	options   Options
-	templates *lru.Cache[string, *template]
+	templates *lru.Cache[string, *shape]
 	viewCache *lru.Cache[viewKey, *viewInfo]
 	lifts     sync.Pool // *lifted
+	flights   flights
 
 	snapshots sync.Map // weak.Pointer[catalog.Snapshot] to uint64
 	lastID    atomic.Uint64
@@ -83,7 +85,7 @@ func New(o Options) *Analyser {
 	}
 	a := &Analyser{options: o, seed: maphash.MakeSeed()}
 	var err error
-	if a.templates, err = lru.New[string, *template](o.CacheEntries); err != nil {
+	if a.templates, err = lru.New[string, *shape](o.CacheEntries); err != nil {
 		panic(err) // only a size below one is an error
 	}
 	if a.viewCache, err = lru.New[viewKey, *viewInfo](viewCacheEntries); err != nil {
@@ -91,73 +93,6 @@ func New(o Options) *Analyser {
 	}
 	a.lifts.New = func() any { return new(lifted) }
 	return a
-}
-
-// template is the analysis of a query string that serves all that differ from
-// it in literals only.
-type template struct {
-	sql     string
-	tokens  []token
-	plans   []*Plan
-	literal bool // nothing here: the analysis looked at literals, see the whole text's entry
-}
-
-// Lookup returns the plans of a query string whose shape has been analysed
-// before under the same environment. It never parses.
-func (z *Analyser) Lookup(sql string, env *Env) ([]*Plan, bool) {
-	if len(sql) > maxCachedBytes || len(sql) > z.options.MaxStatementBytes || !utf8.ValidString(sql) {
-		return nil, false
-	}
-	l := z.lifts.Get().(*lifted)
-	defer z.lifts.Put(l)
-	l.lift(sql)
-	z.environment(l, env)
-	t, ok := z.template(l)
-	if ok && t.literal {
-		l.takeWhole(sql)
-		z.environment(l, env)
-		t, ok = z.template(l)
-	}
-	if !ok || t.literal {
-		return nil, false
-	}
-	if t.sql == sql {
-		return t.plans, true
-	}
-	return t.rebind(sql, l.tokens)
-}
-
-// template finds an entry without making a string of the key.
-func (z *Analyser) template(l *lifted) (*template, bool) {
-	return z.templates.Get(unsafe.String(unsafe.SliceData(l.key), len(l.key)))
-}
-
-// environment adds to the key all of env that the analysis depends on.
-func (z *Analyser) environment(l *lifted, env *Env) {
-	k := l.key
-	for _, s := range env.SearchPath {
-		k = append(append(k, 0), s...)
-	}
-	k = append(k, 0, 0)
-	k = appendUint64(k, z.snapshotID(env.Catalog))
-	k = appendUint64(k, z.trustedDigest(env.Trusted))
-	if env.Temp != nil {
-		k = append(appendUint64(k, env.Temp.version), 1)
-	}
-	for _, t := range env.ParamTypes {
-		k = append(k, byte(t), byte(t>>8), byte(t>>16), byte(t>>24))
-	}
-	if env.Behind {
-		k = append(k, 'B')
-	}
-	for i := range env.Named {
-		k = env.Named[i].appendKey(k)
-	}
-	l.key = k
-}
-
-func appendUint64(b []byte, v uint64) []byte {
-	return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56))
 }
 
 // snapshotID numbers the snapshots that are in use.
@@ -202,12 +137,15 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 	if !utf8.ValidString(sql) || strings.IndexByte(sql, 0) >= 0 {
 		return refused(sql, &Refusal{SQLState: stateEncoding, Rule: RuleEncoding, Position: -1, Message: "statement is not valid UTF-8 text"}), nil
 	}
-	if plans, ok := z.Lookup(sql, env); ok {
-		return plans, nil
-	}
 	l := z.lifts.Get().(*lifted)
 	defer z.lifts.Put(l)
 	l.lift(sql)
+	z.environment(l, env)
+	t, flight := z.await(sql, l, env)
+	if t != nil {
+		return z.Plans(t, sql), nil
+	}
+	defer z.flights.land(flight)
 	if l.depth > z.options.MaxDepth {
 		return refused(sql, &Refusal{
 			SQLState: stateTooComplex, Rule: RuleTooDeep, Position: -1,
@@ -223,26 +161,11 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 		}
 		return refused(sql, RefusalOf(err)), nil
 	}
-	plans, literal := z.statements(sql, tree, l.tokens, env)
+	plans, rests := z.statements(sql, tree, l.tokens, env)
 	if len(sql) <= maxCachedBytes {
-		z.keep(sql, l, env, plans, literal)
+		z.keep(sql, l, env, plans, rests)
 	}
 	return plans, nil
-}
-
-// keep caches an analysis.
-func (z *Analyser) keep(sql string, l *lifted, env *Env, plans []*Plan, literal bool) {
-	tokens := make([]token, len(l.tokens))
-	copy(tokens, l.tokens)
-	sql = strings.Clone(sql)
-	t := &template{sql: sql, tokens: tokens, plans: plans}
-	z.environment(l, env)
-	if literal && !l.whole {
-		z.templates.Add(string(l.key), &template{literal: true})
-		l.takeWhole(sql)
-		z.environment(l, env)
-	}
-	z.templates.Add(string(l.key), t)
 }
 
 // refused is the analysis of a query string that was not even parsed.
@@ -279,76 +202,4 @@ func byteOffset(s string, char int) int {
 		}
 	}
 	return len(s)
-}
-
-// rebind makes the plans of another text of the same template: the same but
-// for the text itself and the positions in it.
-func (t *template) rebind(sql string, tokens []token) ([]*Plan, bool) {
-	if len(tokens) != len(t.tokens) {
-		return nil, false
-	}
-	out := make([]*Plan, len(t.plans))
-	for i, p := range t.plans {
-		out[i] = t.rebindPlan(p, sql, tokens)
-	}
-	return out, true
-}
-
-func (t *template) rebindPlan(p *Plan, sql string, tokens []token) *Plan {
-	q := *p
-	start := t.position(p.Offset, tokens)
-	end := t.position(p.Offset+len(p.Text), tokens)
-	q.Offset, q.Text = start, sql[start:end]
-	move := func(pos int) int {
-		if pos < 0 {
-			return pos
-		}
-		return t.position(p.Offset+pos, tokens) - start
-	}
-	q.Columns = append([]OutputColumn(nil), p.Columns...)
-	if p.Columns != nil && q.Columns == nil {
-		q.Columns = []OutputColumn{}
-	}
-	for i := range q.Columns {
-		q.Columns[i].Position = move(q.Columns[i].Position)
-	}
-	q.Predicates = append([]Predicate(nil), p.Predicates...)
-	for i := range q.Predicates {
-		q.Predicates[i].Position = move(q.Predicates[i].Position)
-	}
-	q.Effects = append([]Effect(nil), p.Effects...)
-	for i := range q.Effects {
-		q.Effects[i].Position = move(q.Effects[i].Position)
-	}
-	if p.Refusal != nil {
-		r := *p.Refusal
-		r.Position = move(r.Position)
-		q.Refusal = &r
-	}
-	if p.Veil.Explain != nil {
-		q.Veil.Explain = t.rebindPlan(p.Veil.Explain, sql, tokens)
-	}
-	return &q
-}
-
-// position carries an offset over to the other text: it is the start or the
-// end of a token, or lies within one.
-func (t *template) position(pos int, tokens []token) int {
-	lo, hi := 0, len(t.tokens)
-	for lo < hi { // the last token that starts at or before pos
-		mid := (lo + hi) / 2
-		if int(t.tokens[mid].start) <= pos {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == 0 {
-		return 0
-	}
-	from, to := t.tokens[lo-1], tokens[lo-1]
-	if pos >= int(from.end) {
-		return int(to.end)
-	}
-	return int(to.start) + min(pos-int(from.start), int(to.end-to.start))
 }

@@ -47,7 +47,7 @@ type analysis struct {
 	behaviours map[catalog.OID]catalog.Behaviour // looked up so far
 	sets       int                               // calls of set-returning functions met so far
 	places     []int                             // of the output columns, as far as they are known
-	literal    bool
+	rest       rest
 	ownUsed    bool // a temporary relation of the session was read
 	elsewhere  bool // a text that is not the statement's own is being analysed: see named.go
 }
@@ -211,7 +211,6 @@ func (a *analysis) finish() {
 		}
 	}
 	a.plan.Effects = effects
-	a.plan.Literal = a.literal
 }
 
 // stringOf gives the text of a String node.

@@ -85,10 +85,9 @@ func (a *analysis) inline(f *catalog.Function, args []value, index []int, result
 	}
 	v := a.bodyResult(f, body, result, loc)
 	chosen := a.chosen
-	literal := was.literal // of the body, not of the statement
 	work, parsed, behaviours, imported, joined := a.work, a.bodies, a.behaviours, a.imported, a.joined
 	*a = was
-	a.literal, a.work, a.bodies, a.behaviours, a.imported, a.joined = literal, work, parsed, behaviours, imported, joined
+	a.work, a.bodies, a.behaviours, a.imported, a.joined = work, parsed, behaviours, imported, joined
 	a.choose(chosen)
 	if f.Strict {
 		a.strict(&v, args, f.Set || len(a.plan.Effects) > effects, loc)
@@ -269,9 +268,9 @@ func (a *analysis) defaultValue(n *pg.Node) value {
 	was := *a
 	a.path, a.openPath, a.frame, a.operators = []string{systemSchema}, false, &frame{site: -1, outer: a.frame, args: []value{}, fn: &catalog.Function{}}, nil
 	defer func() {
-		work, literal := a.work, was.literal
+		work := a.work
 		*a = was
-		a.work, a.literal = work, literal
+		a.work = work
 	}()
 	v := a.expr(n, &scope{})
 	v.text = nil

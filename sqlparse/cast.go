@@ -90,7 +90,7 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 		}
 		return v
 	}
-	out := value{typ: t, chosen: v.chosen, text: v.text, grows: v.grows, witness: Witness{Known: true}}
+	out := value{typ: t, chosen: v.chosen, text: v.text, at: v.at, grows: v.grows, witness: Witness{Known: true}}
 	if v.label.empty() {
 		// A constant stays one. What a cast function of a user's makes of it is another matter.
 		if v.typ != oidUnknown {

@@ -178,7 +178,7 @@ func (a *analysis) copyOptions(c *pg.CopyStmt) copyOptions {
 		}
 		given[d.Defname] = d
 		if d.Arg != nil {
-			a.literal = true // the template cache keeps no difference between literals
+			a.rest.whole = true
 		}
 	}
 	text := func(name, missing string) string {

@@ -101,6 +101,9 @@ func (a *analysis) constant(c *pg.A_Const) value {
 		if a.frame == nil || strings.IndexByte(s, '\\') < 0 {
 			// In a body it may mean another text: see standard_conforming_strings.
 			v.text = &s
+			if a.view == "" && a.frame == nil && !a.elsewhere {
+				v.at = c.Location + 1
+			}
 		}
 		return v
 	}

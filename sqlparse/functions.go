@@ -530,18 +530,22 @@ func (a *analysis) behaviour(f *catalog.Function, args []value, index []int) cat
 	if !b.Refinable() || b.Flow == catalog.FlowNone && !b.Grows && !slices.ContainsFunc(args, func(v value) bool { return !v.label.empty() }) {
 		return b
 	}
-	texts := make([]*string, len(args))
+	texts, at := make([]*string, len(args)), make([]int32, len(args))
 	given := false
 	for i := range args {
 		if index[i] < len(texts) {
-			texts[index[i]] = args[i].text
+			texts[index[i]], at[index[i]] = args[i].text, args[i].at-1
 			given = given || args[i].text != nil
 		}
 	}
-	// Also when these literals prove nothing: others might.
-	a.literal = a.literal || given && a.view == ""
-	b, _ = b.Refine(texts)
-	return b
+	refined, _ := b.Refine(texts)
+	if given { // also when these literals prove nothing: others might
+		a.restsOn(at, texts, func(others []*string) bool {
+			r, _ := b.Refine(others)
+			return r.Equal(refined)
+		})
+	}
+	return refined
 }
 
 // resultType resolves polymorphic result types (PostgreSQL docs, section 38.2.5).

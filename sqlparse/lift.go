@@ -8,11 +8,13 @@ type lifted struct {
 	tokens []token // all tokens, so that positions can be carried over to another text of the same key
 	depth  int     // an upper bound of how deep the parse tree can nest
 	whole  bool    // the key is the text itself: it could not be lifted with certainty
+	reader reader  // of literals
 }
 
 // reset empties l for reuse.
 func (l *lifted) reset() {
 	l.key, l.tokens, l.depth, l.whole = l.key[:0], l.tokens[:0], 0, false
+	l.reader.forget()
 }
 
 // Marks in keys. They cannot stand in a statement outside of literals.

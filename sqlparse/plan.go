@@ -196,7 +196,6 @@ type Plan struct {
 	Veil Veil
 
 	CatalogVersion uint64
-	Literal        bool // the analysis looked at a literal's value: never reuse it for another text
 }
 
 // Veil is a statement that the proxy answers: SHOW pgveil.x or EXPLAIN (PGVEIL) of a statement.

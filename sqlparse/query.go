@@ -1,6 +1,8 @@
 package sqlparse
 
 import (
+	"strconv"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
@@ -232,7 +234,8 @@ func (a *analysis) outputOrExpr(n *pg.Node, sc *scope, cols []column, outputs bo
 			}
 			return a.expr(n, sc)
 		}
-		a.literal = true
+		text := strconv.Itoa(int(i.Ival.Ival))
+		a.restsOnOne(c.Location, text, func(other string) bool { return other == text })
 		if i.Ival.Ival < 1 || int(i.Ival.Ival) > len(cols) {
 			a.refuse(stateBadReference, RuleName, c.Location, "%s position %d is not in select list", a.clause, i.Ival.Ival)
 		}

@@ -158,7 +158,7 @@ func (a *analysis) namesAfter(n *pg.Node, b *batch) {
 		return
 	}
 	if s := n.GetVariableSetStmt(); s != nil && p.Refusal == nil && b.changed == "" && strings.EqualFold(s.Name, "search_path") && s.Kind == pg.VariableSetKind_VAR_SET_VALUE {
-		a.literal = true
+		a.rest.whole = true
 		if path, ok := a.staticPath(s); ok {
 			b.path = path
 			return

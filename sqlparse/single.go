@@ -1,6 +1,8 @@
 package sqlparse
 
 import (
+	"strconv"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"pgveil/catalog"
@@ -15,12 +17,17 @@ func (a *analysis) limitOne(s *pg.SelectStmt) bool {
 	if s.LimitOption == pg.LimitOption_LIMIT_OPTION_WITH_TIES {
 		return false
 	}
-	i, ok := s.LimitCount.GetAConst().GetVal().(*pg.A_Const_Ival)
-	if !ok || i.Ival.Ival > 1 {
+	c := s.LimitCount.GetAConst()
+	i, ok := c.GetVal().(*pg.A_Const_Ival)
+	if !ok {
 		return false
 	}
-	a.literal = true
-	return true
+	one := i.Ival.Ival <= 1
+	a.restsOnOne(c.Location, strconv.Itoa(int(i.Ival.Ival)), func(text string) bool {
+		n, err := strconv.Atoi(text)
+		return err == nil && n <= 1 == one
+	})
+	return one
 }
 
 // aggregated reports whether the query is one group: it has no GROUP BY and

@@ -7,11 +7,11 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// statements analyses the statements of a parsed query string. literal says
-// that some analysis looked at a literal's value.
-func (z *Analyser) statements(sql string, tree *pg.ParseResult, tokens []token, env *Env) (plans []*Plan, literal bool) {
+// statements analyses the statements of a parsed query string. rests is what they rest on
+// besides the template.
+func (z *Analyser) statements(sql string, tree *pg.ParseResult, tokens []token, env *Env) (plans []*Plan, rests rest) {
 	if len(tree.Stmts) == 0 {
-		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", CatalogVersion: env.Catalog.Version}}, false
+		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", CatalogVersion: env.Catalog.Version}}, rest{}
 	}
 	b := batch{path: env.SearchPath}
 	for _, raw := range tree.Stmts {
@@ -23,11 +23,11 @@ func (z *Analyser) statements(sql string, tree *pg.ParseResult, tokens []token, 
 		if len(own) > 0 {
 			start, end = int(own[0].start), int(own[len(own)-1].end)
 		}
-		p, lit := z.statement(sql, raw.Stmt, own, start, end, &b, env)
-		literal = literal || lit
+		p, r := z.statement(sql, raw.Stmt, own, start, end, &b, env)
+		rests.add(r)
 		plans = append(plans, p)
 	}
-	return plans, literal
+	return plans, rests
 }
 
 // tokensWithin gives the tokens of one statement, the semicolon after it left out.
@@ -63,7 +63,7 @@ type batch struct {
 }
 
 // statement analyses one statement.
-func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end int, b *batch, env *Env) (plan *Plan, literal bool) {
+func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end int, b *batch, env *Env) (plan *Plan, rests rest) {
 	plan = &Plan{Text: sql[start:end], Offset: start, CatalogVersion: env.Catalog.Version}
 	_, set := n.GetNode().(*pg.Node_VariableSetStmt)
 	plan.Normalized, plan.Fingerprint = normalize(sql, tokens, set)
@@ -76,7 +76,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	a.finish()
 	a.namesAfter(n, b)
 	b.changedNames(plan)
-	return plan, a.literal
+	return plan, a.rest
 }
 
 // guarded runs an analysis and returns its refusal.
@@ -273,8 +273,8 @@ func (a *analysis) explain(e *pg.ExplainStmt, sql string, tokens []token, b *bat
 		a.unsupported(-1, "this form of EXPLAIN")
 	}
 	inner := *b
-	plan, literal := a.Analyser.statement(sql, e.Query, tokens[at:], int(tokens[at].start), int(tokens[len(tokens)-1].end), &inner, a.env)
-	a.literal = a.literal || literal
+	plan, rests := a.Analyser.statement(sql, e.Query, tokens[at:], int(tokens[at].start), int(tokens[len(tokens)-1].end), &inner, a.env)
+	a.rest.add(rests)
 	a.plan.Kind = KindVeil
 	a.plan.Refers = plan.Refers
 	a.plan.Veil.Explain = plan

@@ -15,6 +15,7 @@ type value struct {
 	fields  []column // the parts of a row, when they are known
 	row     bool     // the whole row of a FROM item
 	text    *string  // the text of a literal of the statement
+	at      int32    // where it stands: one more than its offset in the query string, 0 when in none
 	grows   bool     // may be much longer than what it was made from; see catalog.Behaviour
 	bounded bool     // a numeric with a declared precision
 	out     string   // the name of the only OUT parameter of the function that gave it

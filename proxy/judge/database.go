@@ -10,10 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"pgveil/catalog"
-	"pgveil/proxy/session"
 	"pgveil/roles"
 	"pgveil/sqlparse"
 )
@@ -33,10 +30,9 @@ type database struct {
 	analyser *sqlparse.Analyser
 	log      *slog.Logger
 
-	policy   atomic.Pointer[policy]
-	bound    atomic.Pointer[bound]
-	binding  sync.Mutex // one goroutine binds a new snapshot or policy
-	verdicts *lru.Cache[verdictKey, *session.Verdict]
+	policy  atomic.Pointer[policy]
+	bound   atomic.Pointer[bound]
+	binding sync.Mutex // one goroutine binds a new snapshot or policy
 }
 
 // policy is what a configuration says about deciding.
@@ -53,32 +49,8 @@ type bound struct {
 	generation uint64
 }
 
-// verdictKey names a decided query string.
-type verdictKey struct {
-	role     string
-	masked   bool
-	path     string
-	extended bool
-	params   string
-	temp     uint64
-	behind   bool
-	named    string // text form of what is behind the names
-	sql      string
-}
-
-// verdictCacheEntries bounds the cache of whole query strings; the analyser has
-// its own cache of templates behind it.
-const verdictCacheEntries = 4096
-
-// maxCachedText is the longest query string that the cache of verdicts keeps, in bytes.
-const maxCachedText = 16 << 10
-
 func newDatabase(name string, source Source, p *policy, a *sqlparse.Analyser, log *slog.Logger) *database {
-	verdicts, err := lru.New[verdictKey, *session.Verdict](verdictCacheEntries)
-	if err != nil {
-		panic(err) // only a size below one is an error
-	}
-	d := &database{name: name, source: source, analyser: a, log: log, verdicts: verdicts}
+	d := &database{name: name, source: source, analyser: a, log: log}
 	d.policy.Store(p)
 	return d
 }
@@ -132,7 +104,6 @@ func (d *database) bind(s *catalog.Snapshot) *bound {
 		d.logDead(next.Report())
 	}
 	d.bound.Store(next)
-	d.verdicts.Purge()
 	return next
 }
 

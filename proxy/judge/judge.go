@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"unsafe"
 
 	"pgveil/catalog"
 	"pgveil/proxy/session"
@@ -26,11 +25,11 @@ type userJudge struct {
 	lastPath atomic.Pointer[pathTaken]
 }
 
-// pathTaken is a search path taken apart under one snapshot.
+// pathTaken is a search path taken apart under one bound policy.
 type pathTaken struct {
-	snapshot *catalog.Snapshot
-	array    string
-	names    []string
+	bound *bound
+	array string
+	env   sqlparse.Env
 }
 
 // membership is the role of the session's user under one bound policy.
@@ -61,17 +60,12 @@ func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
 	if role == nil {
 		return nil, false
 	}
-	key := j.key(role, q)
-	if v, ok := j.verdicts.Get(key); ok && v.Generation == b.generation {
-		return v, true
-	}
-	q = clone(q)
-	plans, ok := j.analyser.Lookup(q.SQL, j.env(b, q))
-	if !ok {
+	env := j.env(b, &q)
+	t := j.analyser.Find(q.SQL, &env)
+	if t == nil {
 		return nil, false
 	}
-	key = j.key(role, q)
-	return j.keep(key, j.verdict(b, role, q, plans)), true
+	return j.noted(b, role, &q, t), true
 }
 
 // Decide analyses a query string. It may wait for the catalog.
@@ -84,11 +78,15 @@ func (j *userJudge) Decide(ctx context.Context, q session.Query) (*session.Verdi
 	if role == nil {
 		return nil, wire.RoleDenied(j.user)
 	}
-	plans, err := j.analyser.Analyse(q.SQL, j.env(b, q))
+	env := j.env(b, &q)
+	plans, err := j.analyser.Analyse(q.SQL, &env)
 	if err != nil {
 		return j.unparsed(b, role, q, err), nil
 	}
-	return j.keep(j.key(role, q), j.verdict(b, role, q, plans)), nil
+	if t := j.analyser.Find(q.SQL, &env); t != nil {
+		return j.noted(b, role, &q, t), nil
+	}
+	return j.verdict(b, role, q, plans), nil // too long for the cache
 }
 
 // Current reports whether a verdict still holds: nothing is known to have changed since.
@@ -106,35 +104,6 @@ func (j *userJudge) known(word []byte) bool {
 	return b != nil && b.Catalog.HasName(word)
 }
 
-func (j *userJudge) key(role *roles.Role, q session.Query) verdictKey {
-	k := verdictKey{role: role.Name, masked: !j.clear, path: q.SearchPath, extended: q.Extended, sql: q.SQL}
-	if len(q.ParamTypes) > 0 {
-		k.params = unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(q.ParamTypes))), 4*len(q.ParamTypes))
-	}
-	if k.path == "" {
-		k.path = "\x00" + j.user // the path that this user starts with
-	}
-	k.temp = q.Temp.Version()
-	k.behind = q.Behind
-	if q.Named != nil {
-		k.named = namedKey(q.Named)
-	}
-	return k
-}
-
-func (j *userJudge) keep(k verdictKey, v *session.Verdict) *session.Verdict {
-	if len(k.sql) > maxCachedText {
-		return v
-	}
-	for _, s := range v.Statements {
-		if s.Action == session.Answer {
-			return v // answers name the session
-		}
-	}
-	j.verdicts.Add(k, v)
-	return v
-}
-
 // clone makes a query outlive the read buffer that it points into.
 func clone(q session.Query) session.Query {
 	q.SQL, q.SearchPath = strings.Clone(q.SQL), strings.Clone(q.SearchPath)
@@ -142,23 +111,23 @@ func clone(q session.Query) session.Query {
 	return q
 }
 
-func (j *userJudge) env(b *bound, q session.Query) *sqlparse.Env {
-	return &sqlparse.Env{
-		Catalog: b.Catalog, SearchPath: j.searchPath(q.SearchPath, b.Catalog), User: j.user,
-		Trusted: b.Trusted(), ParamTypes: q.ParamTypes, Temp: q.Temp,
-		Named: behindNames(q.Named, b.Catalog, j.user), Behind: q.Behind,
-	}
+// env is what the analysis of a query depends on besides its text.
+func (j *userJudge) env(b *bound, q *session.Query) sqlparse.Env {
+	env := j.fixed(b, q.SearchPath)
+	env.ParamTypes, env.Temp, env.Named, env.Behind = q.ParamTypes, q.Temp, behindNames(q.Named, b.Catalog, j.user), q.Behind
+	return env
 }
 
-// searchPath is the function of that name for the session's user. The path of the last
-// statement is mostly that of the next.
-func (j *userJudge) searchPath(array string, s *catalog.Snapshot) []string {
-	if p := j.lastPath.Load(); p != nil && p.snapshot == s && p.array == array {
-		return p.names
+// fixed is the part of env that is mostly the same from statement to statement.
+func (j *userJudge) fixed(b *bound, array string) sqlparse.Env {
+	if p := j.lastPath.Load(); p != nil && p.bound == b && p.array == array {
+		return p.env
 	}
-	p := &pathTaken{snapshot: s, array: strings.Clone(array), names: searchPath(array, s, j.user)}
+	p := &pathTaken{bound: b, array: strings.Clone(array)}
+	p.env = sqlparse.Env{Catalog: b.Catalog, SearchPath: searchPath(p.array, b.Catalog, j.user), User: j.user, Trusted: b.Trusted()}
+	j.analyser.Fix(&p.env)
 	j.lastPath.Store(p)
-	return p.names
+	return p.env
 }
 
 // searchPath gives the effective search path: the server's own word when the session
@@ -172,7 +141,7 @@ func searchPath(array string, s *catalog.Snapshot, user string) []string {
 
 // verdict decides plans for a role.
 func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
-	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Temp: q.Temp.Version(), Statements: make([]*session.Statement, len(plans))}
+	v := &session.Verdict{Generation: b.generation, Temp: q.Temp.Version(), Statements: make([]*session.Statement, len(plans))}
 	for i, p := range plans {
 		v.Statements[i] = j.statement(b, role, q, p)
 	}
@@ -237,7 +206,7 @@ func (j *userJudge) refuse(s *session.Statement, q session.Query, p *sqlparse.Pl
 func (j *userJudge) unparsed(b *bound, role *roles.Role, q session.Query, err error) *session.Verdict {
 	p := &sqlparse.Plan{Text: q.SQL, Normalized: sqlparse.UnparsedText}
 	s := &session.Statement{Rows: true, Names: sqlparse.NamesCatalog, Audit: session.AuditInfo{Statement: p.Normalized}}
-	v := &session.Verdict{SQL: q.SQL, Generation: b.generation, Temp: q.Temp.Version(), Statements: []*session.Statement{s}}
+	v := &session.Verdict{Generation: b.generation, Temp: q.Temp.Version(), Statements: []*session.Statement{s}}
 	if j.clear && role.Clear() {
 		s.Action, s.Audit.Verdict, s.Audit.Reason = session.Pass, roles.Pass.String(), "not parsed"
 		return v

@@ -63,7 +63,7 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 	if len(j.paths) < 100 {
 		j.paths = append(j.paths, q.SearchPath)
 	}
-	v := &Verdict{SQL: strings.Clone(q.SQL), Generation: j.generation}
+	v := &Verdict{Generation: j.generation}
 	for sql := range strings.SplitSeq(q.SQL, ";") {
 		sql = strings.Clone(strings.TrimSpace(sql))
 		if sql == "" {

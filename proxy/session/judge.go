@@ -51,7 +51,6 @@ const (
 
 // Verdict is what was decided on a query string. It is immutable and shared between sessions.
 type Verdict struct {
-	SQL        string
 	Statements []*Statement
 	Generation uint64 // version of the catalog it was decided with
 	Temp       uint64 // version of the temporary schema it was decided with
