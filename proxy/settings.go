@@ -5,78 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"pgveil/sqlparse"
 	"pgveil/wire"
 )
-
-// startupSettings are the settings that a masked role may choose at connection
-// start, in lower case. What is not in it is refused: a setting can change how
-// the server reads a statement (standard_conforming_strings, backslash_quote),
-// what it tells besides the result (debug_print_*, log_*, auto_explain.*), what
-// it loads (session_preload_libraries) or whose rights hold (role). A check
-// narrows the values.
-var startupSettings = map[string]func(value string) bool{
-	"application_name":                    nil,
-	"bytea_output":                        nil,
-	"client_encoding":                     nil, // the session refuses statements that it cannot read
-	"client_min_messages":                 oneOf("notice", "warning", "error"),
-	"datestyle":                           nil,
-	"default_transaction_deferrable":      nil,
-	"default_transaction_isolation":       nil,
-	"default_transaction_read_only":       nil,
-	"enable_async_append":                 nil,
-	"enable_bitmapscan":                   nil,
-	"enable_gathermerge":                  nil,
-	"enable_hashagg":                      nil,
-	"enable_hashjoin":                     nil,
-	"enable_incremental_sort":             nil,
-	"enable_indexonlyscan":                nil,
-	"enable_indexscan":                    nil,
-	"enable_material":                     nil,
-	"enable_memoize":                      nil,
-	"enable_mergejoin":                    nil,
-	"enable_nestloop":                     nil,
-	"enable_parallel_append":              nil,
-	"enable_parallel_hash":                nil,
-	"enable_partition_pruning":            nil,
-	"enable_partitionwise_aggregate":      nil,
-	"enable_partitionwise_join":           nil,
-	"enable_seqscan":                      nil,
-	"enable_sort":                         nil,
-	"enable_tidscan":                      nil,
-	"extra_float_digits":                  nil,
-	"geqo":                                nil,
-	"idle_in_transaction_session_timeout": nil,
-	"idle_session_timeout":                nil,
-	"intervalstyle":                       nil,
-	"jit":                                 nil,
-	"lc_monetary":                         nil,
-	"lc_numeric":                          nil,
-	"lc_time":                             nil,
-	"lock_timeout":                        nil,
-	"max_parallel_workers_per_gather":     nil,
-	"options":                             nil, // taken apart, never passed on as it is
-	"plan_cache_mode":                     nil,
-	"random_page_cost":                    nil,
-	"row_security":                        nil,
-	"search_path":                         nil, // the session asks the server for the effective one
-	"seq_page_cost":                       nil,
-	"standard_conforming_strings":         oneOf("on", "true", "yes", "1"),
-	"statement_timeout":                   nil,
-	"synchronous_commit":                  nil,
-	"tcp_keepalives_count":                nil,
-	"tcp_keepalives_idle":                 nil,
-	"tcp_keepalives_interval":             nil,
-	"tcp_user_timeout":                    nil,
-	"timezone":                            nil,
-	"transaction_timeout":                 nil,
-	"work_mem":                            nil,
-	"xmlbinary":                           nil,
-	"xmloption":                           nil,
-}
-
-func oneOf(words ...string) func(string) bool {
-	return func(value string) bool { return slices.Contains(words, strings.ToLower(value)) }
-}
 
 // maskedSettings returns the settings that a masked role's connection starts
 // with, or the error for the first that it may not choose. Options are taken
@@ -85,8 +16,7 @@ func maskedSettings(params []wire.Param) ([]wire.Param, error) {
 	var out []wire.Param
 	set := func(p wire.Param) error {
 		name := strings.ToLower(p.Name)
-		check, ok := startupSettings[name]
-		if !ok || check != nil && !check(p.Value) {
+		if !sqlparse.Settable(name, &p.Value, false) {
 			return wire.ParameterRefused(p.Name)
 		}
 		out = slices.DeleteFunc(out, func(q wire.Param) bool { return q.Name == name })

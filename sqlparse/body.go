@@ -287,7 +287,7 @@ func (a *analysis) bodyPath(f *catalog.Function, body *functionBody) bool {
 		switch name = strings.ToLower(name); {
 		case name == "search_path":
 			own, has = text, true
-		case !harmlessSettings[name] || name == "role" || name == "session_authorization" || name == "standard_conforming_strings" || name == "backslash_quote":
+		case !Settable(name, &text, false) || name == "standard_conforming_strings" || name == "backslash_quote":
 			return false
 		}
 	}

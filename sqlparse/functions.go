@@ -485,6 +485,9 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		result := a.source(&catalog.Relation{OID: f.OID, Schema: f.Schema, Name: f.Name}, ColumnResult, "()")
 		l = l.union(Label{Derived: SetOf(result), NullTells: true})
 	case catalog.FlowSink:
+		if f.Name == "set_config" {
+			a.setConfig(args, index, loc)
+		}
 		a.effect(Effect{Kind: EffectSink, Target: -1, Value: derived(args...), Name: f.Name}, loc)
 		l = l.tells()
 	default:

@@ -7,37 +7,100 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// harmlessSettings are those that a masking role may set: they change how
-// statements are planned, written out or timed, not what they show nor to whom
-// (PostgreSQL docs, chapter 20). Any other is refused.
-var harmlessSettings = map[string]bool{}
+// harmlessSettings are settings that change how statements are planned, written out or timed, not what they
+// show nor to whom (PostgreSQL docs, chapter 20). The session follows those that change how texts are read
+// (standard_conforming_strings, client_encoding) and what values look like (DateStyle, bytea_output …).
+const harmlessSettings = `
+	application_name array_nulls backslash_quote backend_flush_after bytea_output check_function_bodies client_connection_check_interval
+	client_encoding commit_delay commit_siblings constraint_exclusion cpu_index_tuple_cost cpu_operator_cost cpu_tuple_cost
+	cursor_tuple_fraction datestyle default_statistics_target default_tablespace default_toast_compression default_transaction_deferrable
+	default_transaction_isolation default_transaction_read_only effective_cache_size effective_io_concurrency enable_async_append
+	enable_bitmapscan enable_gathermerge enable_hashagg enable_hashjoin enable_incremental_sort enable_indexonlyscan enable_indexscan
+	enable_material enable_memoize enable_mergejoin enable_nestloop enable_parallel_append enable_parallel_hash enable_partition_pruning
+	enable_partitionwise_aggregate enable_partitionwise_join enable_presorted_aggregate enable_group_by_reordering
+	enable_distinct_reordering enable_self_join_elimination enable_seqscan enable_sort enable_tidscan escape_string_warning
+	extra_float_digits force_parallel_mode debug_parallel_query from_collapse_limit geqo geqo_effort geqo_generations geqo_pool_size
+	geqo_seed geqo_selection_bias geqo_threshold gin_fuzzy_search_limit gin_pending_list_limit hash_mem_multiplier icu_validation_level
+	idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit jit_above_cost jit_expressions jit_inline_above_cost
+	jit_optimize_above_cost jit_tuple_deforming join_collapse_limit lc_messages lc_monetary lc_numeric lc_time lock_timeout
+	logical_decoding_work_mem maintenance_io_concurrency maintenance_work_mem max_parallel_maintenance_workers max_parallel_workers
+	max_parallel_workers_per_gather min_parallel_index_scan_size min_parallel_table_scan_size parallel_leader_participation
+	parallel_setup_cost parallel_tuple_cost plan_cache_mode quote_all_identifiers random_page_cost recursive_worktable_factor row_security
+	search_path seed seq_page_cost standard_conforming_strings statement_timeout stats_fetch_consistency synchronize_seqscans
+	synchronous_commit tcp_keepalives_count tcp_keepalives_idle tcp_keepalives_interval tcp_user_timeout temp_buffers temp_tablespaces
+	timezone timezone_abbreviations transaction_deferrable transaction_isolation transaction_read_only transaction_timeout
+	vacuum_cost_delay vacuum_cost_limit vacuum_cost_page_dirty vacuum_cost_page_hit vacuum_cost_page_miss work_mem xmlbinary xmloption`
 
-func init() {
-	for _, name := range strings.Fields(`application_name array_nulls backslash_quote backend_flush_after bytea_output check_function_bodies
-		client_connection_check_interval client_encoding client_min_messages commit_delay commit_siblings constraint_exclusion cpu_index_tuple_cost
-		cpu_operator_cost cpu_tuple_cost cursor_tuple_fraction datestyle default_statistics_target default_tablespace default_toast_compression
-		default_transaction_deferrable default_transaction_isolation default_transaction_read_only effective_cache_size
-		effective_io_concurrency enable_async_append enable_bitmapscan enable_gathermerge enable_hashagg enable_hashjoin
-		enable_incremental_sort enable_indexonlyscan enable_indexscan enable_material enable_memoize enable_mergejoin enable_nestloop
-		enable_parallel_append enable_parallel_hash enable_partition_pruning enable_partitionwise_aggregate enable_partitionwise_join
-		enable_presorted_aggregate enable_group_by_reordering enable_distinct_reordering enable_self_join_elimination enable_seqscan enable_sort
-		enable_tidscan escape_string_warning extra_float_digits force_parallel_mode debug_parallel_query from_collapse_limit geqo geqo_effort
-		geqo_generations geqo_pool_size geqo_seed geqo_selection_bias geqo_threshold gin_fuzzy_search_limit gin_pending_list_limit
-		hash_mem_multiplier icu_validation_level idle_in_transaction_session_timeout idle_session_timeout intervalstyle jit jit_above_cost
-		jit_expressions jit_inline_above_cost jit_optimize_above_cost jit_tuple_deforming join_collapse_limit lc_messages lc_monetary lc_numeric
-		lc_time lock_timeout logical_decoding_work_mem maintenance_io_concurrency maintenance_work_mem max_parallel_maintenance_workers
-		max_parallel_workers max_parallel_workers_per_gather min_parallel_index_scan_size min_parallel_table_scan_size parallel_leader_participation
-		parallel_setup_cost parallel_tuple_cost plan_cache_mode quote_all_identifiers random_page_cost recursive_worktable_factor role
-		row_security search_path seed seq_page_cost session_authorization standard_conforming_strings statement_timeout stats_fetch_consistency
-		synchronize_seqscans synchronous_commit tcp_keepalives_count tcp_keepalives_idle tcp_keepalives_interval tcp_user_timeout temp_buffers
-		temp_tablespaces timezone timezone_abbreviations transaction_deferrable transaction_isolation transaction_read_only transaction_timeout
-		transform_null_equals vacuum_cost_delay vacuum_cost_limit vacuum_cost_page_dirty vacuum_cost_page_hit vacuum_cost_page_miss work_mem
-		xmlbinary xmloption`) {
-		harmlessSettings[name] = true
+// settingRule says when a masking role may set a setting.
+type settingRule struct {
+	values  []string // nil: any value
+	running bool     // only in a session, where the effective names are asked for anew, not as it starts
+}
+
+// settingRules are the settings that a masking role may set, by their names in lower case. Any other is refused: it may
+// change what a statement means (transform_null_equals), what the server tells besides the result (debug_print_plan,
+// log_statement, auto_explain.log_analyze) or what it loads (session_preload_libraries).
+var settingRules = func() map[string]settingRule {
+	m := map[string]settingRule{
+		// Messages below NOTICE tell of the server's insides, and of other modules'.
+		"client_min_messages":   {values: []string{"notice", "warning", "error"}},
+		"role":                  {running: true},
+		"session_authorization": {running: true},
 	}
-	// transform_null_equals makes the server read "x = NULL" as "x IS NULL":
-	// another comparison than the one that was analysed.
-	delete(harmlessSettings, "transform_null_equals")
+	for _, name := range strings.Fields(harmlessSettings) {
+		m[name] = settingRule{}
+	}
+	return m
+}()
+
+// Settable reports whether a masking role may set a setting to a value; nil is its default, or what it was before. A
+// session that is not yet running sets it in its startup packet.
+func Settable(name string, value *string, running bool) bool {
+	name = strings.ToLower(name)
+	if applicationSetting(name) {
+		return true
+	}
+	r, ok := settingRules[name]
+	return ok && (running || !r.running) && (r.values == nil || value == nil || slices.Contains(r.values, strings.ToLower(*value)))
+}
+
+// settingRefused is the refusal to set name.
+func settingRefused(name string, position int32) *Refusal {
+	r := &Refusal{
+		SQLState: statePrivilege, Rule: RuleSetting, Position: int(position),
+		Message: "parameter " + quoted(name) + " may not be set by masking roles",
+		Detail:  "pgveil does not know whether it changes what statements show.",
+		Hint:    "Set it with ALTER ROLE or ALTER DATABASE as an administrator.",
+	}
+	if values := settingRules[strings.ToLower(name)].values; values != nil {
+		r.Message = "parameter " + quoted(name) + " may not be set to this value by masking roles"
+		r.Detail = "Masking roles may set it to " + strings.Join(values, ", ") + "."
+	}
+	return r
+}
+
+// setConfig checks a call of set_config, which is SET with the name and the value as texts.
+func (a *analysis) setConfig(args []value, index []int, loc int32) {
+	a.literal = a.literal || a.view == ""
+	var name, to *string
+	for i := range args {
+		switch index[i] {
+		case 0:
+			name = args[i].text
+		case 1:
+			to = args[i].text
+		}
+	}
+	switch {
+	case name == nil:
+		a.bail(&Refusal{
+			SQLState: statePrivilege, Rule: RuleSetting, Position: int(loc), Message: "set_config needs the name of a parameter as a literal",
+			Detail: "pgveil must know which parameter a statement sets.", Hint: "Write the name into the statement.",
+		})
+	case !Settable(*name, to, true) || to == nil && settingRules[strings.ToLower(*name)].values != nil:
+		a.bail(settingRefused(*name, loc))
+	}
+	a.effect(Effect{Kind: EffectSetting, Target: -1, Name: strings.ToLower(*name)}, loc)
 }
 
 // applicationClasses are first parts of dotted settings that applications make up for themselves. What
@@ -75,19 +138,28 @@ func (a *analysis) set(s *pg.VariableSetStmt) {
 			a.notSupported()
 		}
 	case pg.VariableSetKind_VAR_SET_VALUE, pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_SET_CURRENT, pg.VariableSetKind_VAR_RESET:
-		if !harmlessSettings[name] && !applicationSetting(name) {
-			a.bail(&Refusal{
-				SQLState: statePrivilege, Rule: RuleSetting, Position: 0,
-				Message: "parameter " + quoted(s.Name) + " may not be set by masking roles",
-				Detail:  "pgveil does not know whether it changes what statements show.",
-				Hint:    "Set it with ALTER ROLE or ALTER DATABASE as an administrator.",
-			})
+		to := a.settingValue(s)
+		if !Settable(name, to, true) {
+			a.bail(settingRefused(s.Name, 0))
 		}
 		a.plan.Kind = KindSet
 	default:
 		a.notSupported()
 	}
 	a.effect(Effect{Kind: EffectSetting, Target: -1, Name: name}, -1)
+}
+
+// settingValue is the value of SET for a setting that may have some values only, nil when none is written.
+func (a *analysis) settingValue(s *pg.VariableSetStmt) *string {
+	if settingRules[strings.ToLower(s.Name)].values == nil || s.Kind != pg.VariableSetKind_VAR_SET_VALUE {
+		return nil
+	}
+	a.literal = true // the template cache keeps no difference between literals
+	text := ""       // no value that any of them may have
+	if c, ok := s.Args[0].GetAConst().GetVal().(*pg.A_Const_Sval); ok && len(s.Args) == 1 {
+		text = c.Sval.Sval
+	}
+	return &text
 }
 
 // show analyses SHOW.

@@ -184,6 +184,12 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 	default:
 		s.Compile = b.policy.compiler.program(b.Bound, p, d, q.Temp, j.source.Stale)
 	}
+	if !j.clear {
+		s.Converts, s.Encodes = converts(p, d), encodes(p)
+		if p.Copy != nil {
+			s.Encoding = p.Copy.Encoding
+		}
+	}
 	if p.Quiet {
 		quiet(s)
 	}

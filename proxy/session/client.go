@@ -228,6 +228,11 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 	if refusal == nil && v != nil {
 		refusal, info = s.refusalOf(v, false)
 	}
+	if refusal == nil {
+		if refusal, ready = s.checkEncoding(v); !ready {
+			return false, nil
+		}
+	}
 	if refusal != nil {
 		s.refuseQuery(sql, refusal, info)
 		return true, nil

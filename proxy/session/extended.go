@@ -235,6 +235,9 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 			return false, nil
 		}
 		refusal, info, ready := s.renewPortal(p)
+		if ready && refusal == nil {
+			refusal, ready = s.checkEncoding(p.verdict)
+		}
 		if !ready {
 			return false, nil
 		}

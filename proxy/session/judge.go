@@ -89,6 +89,10 @@ type Statement struct {
 	// STDOUT of a masked role.
 	CopyOut func(format, columns int, settings masking.Session) (*wire.CopyLayout, *wire.Error)
 	CopyIn  bool // COPY … FROM STDIN
+
+	Converts bool   // a value computed from protected columns goes out as text, and is converted to the client's encoding: see encoding.go
+	Encoding string // of a COPY, its own; "": the client's
+	Encodes  bool   // it may set client_encoding
 }
 
 // AuditInfo is the part of an audit record that is known before a statement runs.

@@ -150,6 +150,10 @@ func (s *Session) setting(name, value string) {
 		set(&s.settings.TimeZone)
 	case "client_encoding":
 		set(&s.settings.ClientEncoding)
+		s.encodings = s.encodings || !s.convertsAll(value)
+	case "server_encoding":
+		s.serverEncoding = value
+		s.encodings = s.encodings || !s.convertsAll(s.settings.ClientEncoding)
 	case "standard_conforming_strings":
 		s.standardStrings = value == "on"
 	case "application_name":

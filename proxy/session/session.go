@@ -123,6 +123,8 @@ type Session struct {
 	settingsVersion int  // grows when one of settings changes
 	settingsPending bool // a setting may have changed and will be reported with the next ReadyForQuery
 	standardStrings bool // standard_conforming_strings
+	serverEncoding  string
+	encodings       bool // client_encoding may be, or have been, one that lacks characters of the server's
 	application     string
 	definitions     bool // definitions changed in the transaction at hand
 
