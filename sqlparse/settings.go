@@ -81,16 +81,22 @@ func settingRefused(name string, position int32) *Refusal {
 
 // setConfig checks a call of set_config, which is SET with the name and the value as texts.
 func (a *analysis) setConfig(args []value, index []int, loc int32) {
-	a.literal = a.literal || a.view == ""
-	var name, to *string
+	var texts [2]*string
+	var at [2]int32
 	for i := range args {
-		switch index[i] {
-		case 0:
-			name = args[i].text
-		case 1:
-			to = args[i].text
+		if n := index[i]; n < len(texts) {
+			texts[n], at[n] = args[i].text, args[i].at-1
 		}
 	}
+	a.restsOn(at[:], texts[:], func(others []*string) bool {
+		for i, t := range texts {
+			if (t == nil) != (others[i] == nil) || t != nil && *t != *others[i] {
+				return false
+			}
+		}
+		return true
+	})
+	name, to := texts[0], texts[1]
 	switch {
 	case name == nil:
 		a.bail(&Refusal{
@@ -154,8 +160,8 @@ func (a *analysis) settingValue(s *pg.VariableSetStmt) *string {
 	if settingRules[strings.ToLower(s.Name)].values == nil || s.Kind != pg.VariableSetKind_VAR_SET_VALUE {
 		return nil
 	}
-	a.literal = true // the template cache keeps no difference between literals
-	text := ""       // no value that any of them may have
+	a.rest.whole = true // the template cache keeps no difference between literals
+	text := ""          // no value that any of them may have
 	if c, ok := s.Args[0].GetAConst().GetVal().(*pg.A_Const_Sval); ok && len(s.Args) == 1 {
 		text = c.Sval.Sval
 	}
