@@ -107,9 +107,9 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.user.UpstreamPassword },
 		doc:   "That account's password. Without one the login upstream uses the key that the client proved, which works when the server holds the same verifier."},
 
-	{path: "keys.file", typ: typeFile, defText: "needed by the mask `hash`",
+	{path: "keys.file", typ: typeFile, defText: "needed by keyed masks",
 		field: func(t *target) any { return &t.config.Keys.File },
-		doc:   "The file of the masking key, as `pgveil keygen` prints it: 32 random bytes, readable by its owner alone."},
+		doc:   "The file of the masking keys, as `pgveil keygen` prints it and `pgveil rekey` adds to it ([keys](keys.md)); readable by its owner alone."},
 
 	{path: "profile", typ: typeWord, words: []string{"safe_harbor", "limited_data_set"}, later: true,
 		doc: "Ready-made masks for the roles that name none."},

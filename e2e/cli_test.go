@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -274,5 +276,31 @@ func TestCheck(t *testing.T) {
 	p.configure(server, func(y string) string { return y + "nonsense: true\n" })
 	if out, errs, code := run(t, "serve", "-c", file); code != 1 || !strings.Contains(out+errs, "nonsense") {
 		t.Errorf("serve with a bad file: status %d, %s%s", code, out, errs)
+	}
+}
+
+// TestRekey: a new key stands before the old one, and a bad file stays as it was.
+func TestRekey(t *testing.T) {
+	key, _, _ := run(t, "keygen")
+	file := filepath.Join(t.TempDir(), "pgveil.key")
+	if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := run(t, "rekey", file)
+	data, err := os.ReadFile(file)
+	if err != nil || code != 0 || stderr != "" || !regexp.MustCompile(`has 2 keys, the newest first: [0-9a-f]{4} [0-9a-f]{4}\n$`).MatchString(stdout) {
+		t.Errorf("exit status %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if !strings.HasSuffix(string(data), "\n"+key) || len(data) != 2*len(key) {
+		t.Errorf("the file has %d bytes, and the old key is not its last line", len(data))
+	}
+	if err := os.Chmod(file, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := run(t, "rekey", file); code != 1 || !strings.Contains(stderr, "mode 0640") {
+		t.Errorf("a file that others may read: exit status %d, %q", code, stderr)
+	}
+	if _, _, code := run(t, "rekey"); code != 2 {
+		t.Errorf("no file: exit status %d", code)
 	}
 }

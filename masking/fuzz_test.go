@@ -2,7 +2,9 @@ package masking
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -232,15 +234,24 @@ func FuzzParseSpec(f *testing.F) {
 	})
 }
 
-// FuzzDecodeKey checks that a key file's contents give 32 bytes or an error.
-func FuzzDecodeKey(f *testing.F) {
+// FuzzDecodeKeys checks that a key file's contents give distinct keys or an error that does not quote them.
+func FuzzDecodeKeys(f *testing.F) {
 	f.Add([]byte(GenerateKey()))
+	f.Add([]byte("# two\n" + GenerateKey() + GenerateKey()))
 	f.Add(testKeys().ring[0].secret[:])
 	f.Add([]byte("//////////////////////////////////////////8="))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		secret, err := decodeKey(data)
-		if (err == nil) != (len(secret) == KeySize) {
-			t.Errorf("%q: %d bytes, %v", data, len(secret), err)
+		k, err := decodeKeys(data)
+		if err != nil {
+			if len(data) > 16 && strings.Contains(err.Error(), string(data[:16])) {
+				t.Errorf("the error quotes the file: %v", err)
+			}
+			return
+		}
+		ids := k.IDs()
+		slices.Sort(ids)
+		if len(ids) == 0 || len(slices.Compact(ids)) != len(k.ring) {
+			t.Errorf("%q: ids %v", data, k.IDs())
 		}
 	})
 }

@@ -1,27 +1,16 @@
 package masking
 
 import (
-	"bytes"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 )
-
-// KeySize is the size of the secret in a key file, in bytes.
-const KeySize = 32
-
-// maxKeyFile is more than any accepted form of a key takes.
-const maxKeyFile = 256
 
 // Keys holds the secrets of the keyed masks. It prints as "[key]" in every
 // form. It is safe for concurrent use; nil is valid where no mask is keyed.
@@ -36,6 +25,16 @@ type masterKey struct {
 	derived sync.Map // info string -> []byte
 }
 
+// keyID is a key's id as tokens carry it, in hexadecimal digits.
+type keyID [4]byte
+
+func (id keyID) String() string { return string(id[:]) }
+
+func (m *masterKey) keyID() (id keyID) {
+	hex.Encode(id[:], binary.BigEndian.AppendUint16(nil, m.id))
+	return id
+}
+
 // newMasterKey takes a secret of KeySize bytes.
 func newMasterKey(secret []byte) (*masterKey, error) {
 	m := &masterKey{secret: [KeySize]byte(secret)}
@@ -47,87 +46,37 @@ func newMasterKey(secret []byte) (*masterKey, error) {
 	return m, nil
 }
 
-// GenerateKey returns the contents of a new key file: 32 random bytes as 64
-// hexadecimal digits and a newline.
-func GenerateKey() string {
-	var secret [KeySize]byte
-	rand.Read(secret[:]) // never fails (crypto/rand)
-	return hex.EncodeToString(secret[:]) + "\n"
+// newRing makes the keys of secrets, the newest first. Two keys of one id are an
+// error: tokens could not tell them apart.
+func newRing(secrets [][]byte) (*Keys, error) {
+	k := &Keys{}
+	for i, secret := range secrets {
+		m, err := newMasterKey(secret)
+		if err != nil {
+			return nil, err
+		}
+		for j, other := range k.ring {
+			switch {
+			case other.secret == m.secret:
+				return nil, fmt.Errorf("keys %d and %d are the same: delete one", j+1, i+1)
+			case other.id == m.id:
+				return nil, fmt.Errorf("keys %d and %d have the same id %s: replace the newer one, if no token was made with it yet", j+1, i+1, m.keyID())
+			}
+		}
+		k.ring = append(k.ring, m)
+	}
+	return k, nil
 }
 
-// LoadKeys reads a key file: 32 bytes as they are, as 64 hexadecimal digits or
-// in base64; white space around the two text forms is ignored. The file must
-// be regular and of mode 0600 or stricter. Errors never quote the contents.
-func LoadKeys(file string) (*Keys, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+// IDs lists the ids of the keys as tokens carry them, the newest first.
+func (k *Keys) IDs() (ids []string) {
+	if k == nil {
+		return nil
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+	for _, m := range k.ring {
+		ids = append(ids, m.keyID().String())
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("key file %s is not a regular file", file)
-	}
-	if mode := info.Mode().Perm(); mode&^0o600 != 0 {
-		return nil, fmt.Errorf("key file %s has mode %04o: others may use it; set it to 0600 (chmod 600 %s)", file, mode, file)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	secret, err := decodeKey(data)
-	clear(data)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", file, err)
-	}
-	m, err := newMasterKey(secret)
-	clear(secret)
-	if err != nil {
-		return nil, err
-	}
-	return &Keys{ring: []*masterKey{m}}, nil
-}
-
-var errKeyForm = errors.New("it must hold 32 random bytes: raw, as 64 hexadecimal digits or in base64 (pgveil keygen makes one)")
-
-func decodeKey(data []byte) ([]byte, error) {
-	var secret []byte
-	if len(data) == KeySize {
-		if isPrintable(data) { // 32 typed or hexadecimal characters hold far less than 32 random bytes
-			return nil, errKeyForm
-		}
-		secret = bytes.Clone(data)
-	} else if len(data) <= maxKeyFile {
-		text := string(bytes.TrimSpace(data))
-		var err error
-		if len(text) == hex.EncodedLen(KeySize) {
-			secret, err = hex.DecodeString(text)
-		} else {
-			secret, err = base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
-		}
-		if err != nil { // the decoders' errors quote the offending byte
-			return nil, errKeyForm
-		}
-	}
-	if len(secret) != KeySize {
-		return nil, errKeyForm
-	}
-	if bytes.Count(secret, secret[:1]) == KeySize {
-		return nil, errors.New("all bytes are the same: that is no key (pgveil keygen makes one)")
-	}
-	return secret, nil
-}
-
-func isPrintable(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c > '~' {
-			return false
-		}
-	}
-	return true
+	return ids
 }
 
 // newest is the key that masks. A missing one is an error that names the mask.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -64,7 +65,11 @@ func TestLoadKeysRefuses(t *testing.T) {
 		{append(good[:63:63], 'x'), 0o600, "32 random bytes"},
 		{nil, 0o600, "32 random bytes"},
 		{[]byte("secretsecretsecretsecretsecretse"), 0o600, "32 random bytes"}, // 32 typed characters
-		{bytes.Repeat([]byte("a"), 1<<16), 0o600, "32 random bytes"},
+		{bytes.Repeat([]byte("a"), 1<<16), 0o600, "over 16384 bytes"},
+		{[]byte("# no key\n\n"), 0o600, "no key in it"},
+		{append(good[:64:64], "\nnew"...), 0o600, "line 2: each line must hold 32 random bytes"},
+		{[]byte(string(good) + "\n# again\n" + strings.ToUpper(string(good))), 0o600, "keys 1 and 2 are the same"},
+		{[]byte(strings.Repeat(string(good)+"\n", 65)), 0o600, "65 keys"},
 		{bytes.Repeat([]byte("0"), 64), 0o600, "all bytes are the same"},
 		{make([]byte, 32), 0o600, "all bytes are the same"},
 		{testKeys().ring[0].secret[:31], 0o600, "32 random bytes"},
@@ -82,6 +87,91 @@ func TestLoadKeysRefuses(t *testing.T) {
 	}
 	if _, err := LoadKeys(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a missing file is no error")
+	}
+}
+
+// TestKeyRing: the first key of a file is the newest.
+func TestKeyRing(t *testing.T) {
+	first, second := testRing(1).ring[0], testRing(2).ring[0]
+	data := "# since May\n" + base64.StdEncoding.EncodeToString(second.secret[:]) + "\r\n\n  # before\n\t" + hex.EncodeToString(first.secret[:])
+	k, err := LoadKeys(writeKey(t, []byte(data), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := k.IDs(), testRing(2, 1).IDs(); !slices.Equal(got, want) || k.ring[0].secret != second.secret {
+		t.Errorf("ids %v, want %v", got, want)
+	}
+	if ids := (*Keys)(nil).IDs(); ids != nil {
+		t.Errorf("no keys have the ids %v", ids)
+	}
+}
+
+// TestAddKey: a new key stands before the old ones, which stay, and the file's mode and comments do.
+func TestAddKey(t *testing.T) {
+	old := testRing(1)
+	secret := old.ring[0].secret[:]
+	for _, form := range []string{string(secret), hex.EncodeToString(secret), "# first\n" + base64.StdEncoding.EncodeToString(secret) + "\n"} {
+		for _, mode := range []os.FileMode{0o600, 0o400} {
+			file := writeKey(t, []byte(form), mode)
+			for n := 2; n <= 3; n++ {
+				added, err := AddKey(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				loaded, err := LoadKeys(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ids := added.IDs(); len(ids) != n || ids[n-1] != old.IDs()[0] || !slices.Equal(ids, loaded.IDs()) {
+					t.Errorf("%q: key ids %v, in the file %v", form, ids, loaded.IDs())
+				}
+			}
+			info, err := os.Stat(file)
+			if err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("mode %v, %v", info.Mode(), err)
+			}
+			data, _ := os.ReadFile(file)
+			if strings.HasPrefix(form, "#") != strings.Contains(string(data), "\n# first\n") {
+				t.Errorf("%q becomes %d bytes without the comment", form, len(data))
+			}
+			if entries, _ := os.ReadDir(filepath.Dir(file)); len(entries) != 1 {
+				t.Errorf("%d files are left", len(entries))
+			}
+		}
+	}
+	for _, c := range []struct {
+		data string
+		mode os.FileMode
+		want string
+	}{{hex.EncodeToString(secret), 0o640, "mode 0640"}, {"new", 0o600, "line 1"}} {
+		file := writeKey(t, []byte(c.data), c.mode)
+		if _, err := AddKey(file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v", c.data, err)
+		}
+		if data, _ := os.ReadFile(file); string(data) != c.data {
+			t.Errorf("%q became %q", c.data, data)
+		}
+	}
+	if _, err := AddKey(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a missing file is no error")
+	}
+}
+
+// TestAddKeyThroughLink: the file behind a symbolic link is replaced, not the link.
+func TestAddKeyThroughLink(t *testing.T) {
+	file := writeKey(t, []byte(GenerateKey()), 0o600)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AddKey(link); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := LoadKeys(file); err != nil || len(k.IDs()) != 2 {
+		t.Errorf("the file has the keys %v, %v", k.IDs(), err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link is gone: %v, %v", info, err)
 	}
 }
 

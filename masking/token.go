@@ -3,8 +3,6 @@ package masking
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"sync"
 	"unicode/utf8"
@@ -39,14 +37,6 @@ func (s Spec) checkToken(t Type) error {
 		return nil
 	}
 	return s.misfit(t, "it serves text types")
-}
-
-// keyID is a key's id as tokens carry it, in hexadecimal digits.
-type keyID [4]byte
-
-func (m *masterKey) keyID() (id keyID) {
-	hex.Encode(id[:], binary.BigEndian.AppendUint16(nil, m.id))
-	return id
 }
 
 // tokenKeys open and make the tokens of one class group.

@@ -17,7 +17,8 @@ import (
 const keygenUsage = `Usage: pgveil keygen > pgveil.key
 
 Prints a new key file for the keyed masks. Keep it readable by the proxy's account
-only (chmod 600), back it up: a new key gives other pseudonyms for the same values.
+only (chmod 600) and back it up: another key gives other hashes, tokens and pseudonyms
+for the same values. pgveil rekey puts a new key into a file that is in use.
 `
 
 func runKeygen(c *cli, args []string) error {
@@ -29,6 +30,30 @@ func runKeygen(c *cli, args []string) error {
 		return misuse(fs, "keygen takes no arguments")
 	}
 	_, err := io.WriteString(c.stdout, masking.GenerateKey())
+	return err
+}
+
+const rekeyUsage = `Usage: pgveil rekey pgveil.key
+
+Puts a new key before the others of a key file, in one step, and prints the ids of all.
+The newest key masks from the next reload on (SIGHUP); tokens of the older ones still
+open. Hashes, pseudonyms, shifts and format-preserving encryption change: docs/keys.md.
+`
+
+func runRekey(c *cli, args []string) error {
+	fs := c.flags("rekey", rekeyUsage)
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() != 1 {
+		return misuse(fs, "rekey takes one key file")
+	}
+	keys, err := masking.AddKey(fs.Arg(0))
+	if err != nil {
+		return err
+	}
+	ids := keys.IDs()
+	_, err = fmt.Fprintf(c.stdout, "%s has %d keys, the newest first: %s\n", fs.Arg(0), len(ids), strings.Join(ids, " "))
 	return err
 }
 

@@ -29,6 +29,7 @@ Usage:
                                                what a statement depends on and what would be masked
   pgveil passwd                                read a password and print its SCRAM verifier
   pgveil keygen                                print a new key file
+  pgveil rekey   FILE                          put a new key before the others of a key file
   pgveil audit   verify FILE…                  check the hash chain of audit files
   pgveil audit   search [filters] FILE…        print matching audit records
   pgveil health  [-c pgveil.yaml]              exit 0 when the running proxy is ready
@@ -57,6 +58,7 @@ var commands = []command{
 	{"explain", runExplain},
 	{"passwd", runPasswd},
 	{"keygen", runKeygen},
+	{"rekey", runRekey},
 	{"audit", runAudit},
 	{"health", runHealth},
 	{"version", func(c *cli, _ []string) error { _, err := fmt.Fprintln(c.stdout, "pgveil", versionText()); return err }},
