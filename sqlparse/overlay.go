@@ -332,6 +332,9 @@ func (o *Overlay) Learn(state []byte, settled bool) (*Overlay, error) {
 			}
 		}
 	}
+	if s.Schema == "" && len(next.byOID)+len(next.flows) == 0 && !next.fired {
+		return NoOverlay, nil
+	}
 	switch {
 	case o.same(next):
 		next.version = o.version

@@ -313,17 +313,16 @@ func length(body []byte) []byte {
 }
 
 var (
-	syncMsg   = wire.AppendEmpty(nil, wire.Sync)
-	flushMsg  = wire.AppendEmpty(nil, wire.Flush)
-	parsed    = wire.AppendEmpty(nil, wire.ParseComplete)
-	bound     = wire.AppendEmpty(nil, wire.BindComplete)
-	closedMsg = wire.AppendEmpty(nil, wire.CloseComplete)
-	noData    = wire.AppendEmpty(nil, wire.NoData)
-	suspended = wire.AppendEmpty(nil, wire.PortalSuspended)
-	terminate = wire.AppendEmpty(nil, wire.Terminate)
-	describeP = wire.AppendDescribe(nil, 'P', "")
-	probeBody = join(wire.AppendParse(nil, probeName, probeSQL, nil), wire.AppendBind(nil, probeName, probeName, 0),
-		wire.AppendExecute(nil, probeName, 0), wire.AppendClose(nil, 'P', probeName), wire.AppendClose(nil, 'S', probeName))
+	syncMsg    = wire.AppendEmpty(nil, wire.Sync)
+	flushMsg   = wire.AppendEmpty(nil, wire.Flush)
+	parsed     = wire.AppendEmpty(nil, wire.ParseComplete)
+	bound      = wire.AppendEmpty(nil, wire.BindComplete)
+	closedMsg  = wire.AppendEmpty(nil, wire.CloseComplete)
+	noData     = wire.AppendEmpty(nil, wire.NoData)
+	suspended  = wire.AppendEmpty(nil, wire.PortalSuspended)
+	terminate  = wire.AppendEmpty(nil, wire.Terminate)
+	describeP  = wire.AppendDescribe(nil, 'P', "")
+	probeBody  = probeOf(pathSQL)
 	probeSync  = join(probeBody, syncMsg)
 	probeFlush = join(probeBody, flushMsg)
 	syntaxErr  = errorOf("42601", "syntax error at or near \"pgveil\"")
@@ -331,6 +330,14 @@ var (
 	refusedErr = wire.AppendErrorResponse(nil, wire.Refused("42501", "refused", "", "", 0))
 )
 
-func probeReply(path string) []byte {
-	return join(parsed, bound, row(path+"\x01"), tag("SELECT 1"), closedMsg, closedMsg)
+func probeOf(sql string) []byte {
+	return join(wire.AppendParse(nil, probeName, sql, nil), wire.AppendBind(nil, probeName, probeName, 0),
+		wire.AppendExecute(nil, probeName, 0), wire.AppendClose(nil, 'P', probeName), wire.AppendClose(nil, 'S', probeName))
+}
+
+// probeReply answers a probe of a session without a temporary schema.
+func probeReply(path string) []byte { return probeAnswer(path, "0") }
+
+func probeAnswer(path, state string) []byte {
+	return join(parsed, bound, row(path+"\x01"+state), tag("SELECT 1"), closedMsg, closedMsg)
 }

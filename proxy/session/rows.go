@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"errors"
 	"reflect"
 
@@ -233,25 +232,3 @@ func (s *Session) refuseResult(h *entry, e *wire.Error) {
 	}
 	s.skipping = true
 }
-
-// probeRow takes the search path from a probe's row.
-func (s *Session) probeRow(body []byte) {
-	cell, ok := wire.RowCell(body)
-	at := bytes.LastIndexByte(cell, probeSeparator)
-	if !ok || at < 2 || at > maxPathBytes || len(cell)-at > maxTempBytes || cell[0] != '{' || s.probing.value != "" {
-		s.fatal(wire.UpstreamProtocolViolation(errors.New("the probe of the search path returned something else")))
-		return
-	}
-	s.probing.value = string(cell[:at])
-	if state := cell[at+1:]; len(state) > 0 {
-		s.probing.temp = bytes.Clone(state)
-	}
-}
-
-const (
-	probeSeparator = 1
-	maxTempBytes   = 16 << 20 // of the state of a temporary schema
-)
-
-// maxPathBytes bounds the text form of a search path.
-const maxPathBytes = 64 << 10

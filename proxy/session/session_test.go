@@ -152,6 +152,27 @@ func TestScripts(t *testing.T) {
 					t.Errorf("decided under %s", got)
 				}
 			}},
+		{name: "masked: a temporary schema is asked about in a second probe", steps: []step{
+			{client: q, toServer: probeSync},
+			{server: join(probeAnswer("{pg_temp_3,public}", "16411"), ready('I')), toServer: join(probeOf(tempSQL), syncMsg)},
+			{server: join(probeAnswer("{pg_temp_3,public}", `{"s":"pg_temp_3","r":null}`), ready('I')), toServer: q},
+			{server: result, toClient: masked},
+			// From now on in the first.
+			{client: join(parse("", "set search_path to x"), bind("", ""), execute("", 0), parse("", "select ssn"), syncMsg),
+				toServer: join(parse("", "set search_path to x"), bind("", ""), execute("", 0), probeOf(tempSQL), flushMsg)},
+			{server: join(parsed, bound, tag("SET"), probeAnswer("{pg_temp_3,x}", "")), toClient: join(parsed, bound, tag("SET")), toServer: join(parse("", "select ssn"), syncMsg)},
+			// There is none any more.
+			{server: join(parsed, ready('I')), toClient: join(parsed, ready('I'))},
+			{client: q, toServer: probeSync},
+		}},
+		{name: "masked: a temporary schema in a pipeline", steps: steps(
+			first(join(parse("", "set search_path to x"), bind("", ""), execute("", 0), parse("", "select ssn"), syncMsg),
+				join(parse("", "set search_path to x"), bind("", ""), execute("", 0), probeFlush)),
+			[]step{
+				{server: join(parsed, bound, tag("SET"), probeAnswer("{pg_temp_3,x}", "16411")), toClient: join(parsed, bound, tag("SET")),
+					toServer: join(probeOf(tempSQL), flushMsg)},
+				{server: probeAnswer("{pg_temp_3,x}", `{"s":"pg_temp_3","r":null}`), toServer: join(parse("", "select ssn"), syncMsg)},
+			})},
 		{name: "masked: an error before the probe", steps: steps(
 			first(join(parse("", "set search_path to x"), bind("", ""), execute("", 0), parse("", "select ssn"), syncMsg),
 				join(parse("", "set search_path to x"), bind("", ""), execute("", 0), probeFlush)),
