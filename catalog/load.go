@@ -270,7 +270,8 @@ func (l *loader) inherits(r *row) {
 
 func (l *loader) typ(r *row) {
 	l.s.Types = append(l.s.Types, &Type{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: r.letter(), Category: r.letter(),
-		Elem: r.oid(), Array: r.oid(), Base: r.oid(), Relation: r.oid(), Checked: r.bool(), UserIO: r.bool(), Subtype: r.oid()})
+		Elem: r.oid(), Array: r.oid(), Base: r.oid(), Relation: r.oid(), Checked: r.bool(), UserIO: r.bool(), Subtype: r.oid(),
+		TypeMod: int32(r.int(32)), NotNull: r.bool(), Extension: r.text(), Labels: r.texts()})
 }
 
 func (l *loader) function(r *row) {

@@ -16,6 +16,7 @@ ALTER ROLE cat_reader SET search_path = app, public;
 CREATE SCHEMA app; CREATE SCHEMA "odd.Name"; GRANT USAGE ON SCHEMA app TO cat_group;
 CREATE DOMAIN app.ssn AS text CHECK (VALUE ~ '^[0-9-]+$');
 CREATE DOMAIN app.plain AS text;
+CREATE DOMAIN app.short AS varchar(9) NOT NULL;
 CREATE TYPE app.mood AS ENUM ('sad', 'glad');
 CREATE TYPE app.pair AS (a int, b app.ssn);
 CREATE TABLE app.patients (id int, name varchar(40) NOT NULL, gone int, ssn app.ssn, age int GENERATED ALWAYS AS (id + 1) STORED,
@@ -114,6 +115,11 @@ func TestLoad(t *testing.T) {
 		{"array of", typ("pg_catalog", "text").Array, typ("pg_catalog", "_text").OID},
 		{"a point is no array", typ("pg_catalog", "point").Elem, OID(0)},
 		{"range", typ("pg_catalog", "int4range").Subtype, typ("pg_catalog", "int4").OID},
+		{"multirange", typ("pg_catalog", "int4multirange").Subtype, typ("pg_catalog", "int4range").OID},
+		{"labels", typ("app", "mood").Labels, []string{"sad", "glad"}},
+		{"extension of a type", typ("public", "citext").Extension, "citext"},
+		{"a domain's modifier", typ("app", "short").TypeMod, int32(13)},
+		{"a domain without NULL", typ("app", "short").NotNull, true},
 		{"own I/O", typ("public", "citext").UserIO, true},
 		{"own I/O inside an array", s.CustomIO(typ("public", "_citext").OID), true},
 		{"built-in I/O", s.CustomIO(typ("app", "pair").OID), false},
@@ -230,6 +236,7 @@ func TestProbe(t *testing.T) {
 		"ALTER EXTENSION citext ADD FUNCTION app.n()",
 		"ALTER EXTENSION citext DROP FUNCTION app.n()",
 		"ALTER DOMAIN app.plain ADD CHECK (VALUE <> '')",
+		"ALTER TYPE app.mood ADD VALUE 'content'",
 		"ALTER TYPE app.pair ADD ATTRIBUTE c text",
 		"DROP CAST (app.pair AS text)",
 		"CREATE OPERATOR app.&& (FUNCTION = app.g, RIGHTARG = text)",

@@ -89,8 +89,17 @@ SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory,
                WHERE p.oid IN (t.typinput::pg_catalog.oid, t.typoutput::pg_catalog.oid, t.typreceive::pg_catalog.oid,
                                t.typsend::pg_catalog.oid, t.typmodin::pg_catalog.oid, t.typmodout::pg_catalog.oid)
                  AND (p.pronamespace <> 11 OR p.oid >= 16384)),
-       COALESCE((SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid), 0)
+       -- PostgreSQL 13 has no rngmultitypid, and no type that needs it.
+       COALESCE(CASE t.typtype WHEN 'r' THEN (SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid)
+                               WHEN 'm' THEN (SELECT g.rngtypid FROM pg_catalog.pg_range g
+                                              WHERE (pg_catalog.to_jsonb(g) ->> 'rngmultitypid')::pg_catalog.oid = t.oid) END, 0),
+       t.typtypmod, t.typnotnull, x.extname,
+       CASE WHEN t.typtype = 'e' THEN (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)::pg_catalog.text
+                                       FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) END
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
+     AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
 ORDER BY t.oid`},
 
 	{name: "pg_proc", read: (*loader).function, sql: `

@@ -89,8 +89,13 @@ type Type struct {
 	Base     OID    `json:"base,omitempty"`     // a domain's base type
 	Relation OID    `json:"relation,omitempty"` // a composite's pg_class row
 	Checked  bool   `json:"checked,omitempty"`  // a domain with CHECK constraints
-	Subtype  OID    `json:"subtype,omitempty"`  // a range's element type
+	Subtype  OID    `json:"subtype,omitempty"`  // a range's element type, a multirange's range type
 	UserIO   bool   `json:"user_io,omitempty"`  // an input, output or modifier function is not one of PostgreSQL's own
+
+	TypeMod   int32    `json:"typmod,omitempty"`    // a domain's modifier for its base type; -1 when none
+	NotNull   bool     `json:"not_null,omitempty"`  // a domain that refuses NULL
+	Extension string   `json:"extension,omitempty"` // the extension that owns it
+	Labels    []string `json:"labels,omitempty"`    // an enum's labels in their order
 }
 
 // Function is a row of pg_proc, functions and procedures of pg_catalog included.

@@ -27,6 +27,7 @@ type arrayCell struct {
 	element  Cell
 	format   int16
 	charset  charset
+	text     bool // the elements are text, whose bytes the charset reads
 	redacted *constant
 }
 
@@ -47,7 +48,7 @@ func (k *Keys) compileArray(c Column, st style, redacted *constant) (Cell, error
 	if err != nil {
 		return nil, err
 	}
-	return &arrayCell{element: cell, format: c.Format, charset: st.charset, redacted: redacted}, nil
+	return &arrayCell{element: cell, format: c.Format, charset: st.charset, text: familyOf(e.Type) == famText, redacted: redacted}, nil
 }
 
 func (a *arrayCell) MaskCell(dst, cell []byte) ([]byte, bool) {
@@ -119,6 +120,9 @@ func (a *arrayCell) maskBinary(dst, cell []byte) ([]byte, bool) {
 		}
 		if size < 0 || int64(size) > int64(len(rest)) {
 			return nil, false
+		}
+		if a.text && a.charset == charsetOther && !isASCII(rest[:size]) {
+			return nil, false // the text form of the array cannot be read either
 		}
 		length := len(dst)
 		dst = append(dst, 0xff, 0xff, 0xff, 0xff)

@@ -45,7 +45,7 @@ func TestMasksDoc(t *testing.T) {
 // types has redact and null alone and is listed with its constant.
 func documented() []Type {
 	types := []Type{
-		base(oidText), typmod(oidVarchar, "varchar", 4+2), typmod(oidBpchar, "char", 4+5), {OID: firstUserOID, Kind: 'b', Name: "citext"},
+		base(oidText), typmod(oidVarchar, "varchar", 4+2), typmod(oidBpchar, "char", 4+5), {OID: firstUserOID, Kind: 'b', Name: "citext", Extension: "citext"},
 	}
 	seen := map[uint32]bool{oidText: true, oidVarchar: true, oidBpchar: true}
 	for _, tc := range typeCases {
@@ -61,49 +61,58 @@ func documented() []Type {
 	array := elem(1009, base(oidText))
 	return append(types, array,
 		Type{OID: 3904, Kind: 'r', Name: "every range"}, Type{OID: 4451, Kind: 'm', Name: "every multirange"},
-		Type{OID: firstUserOID, Kind: 'e', Name: "enums, composites, types of other extensions"})
+		Type{OID: firstUserOID, Kind: 'e', Name: "an enum of `well` and `unwell`", Labels: []string{"well", "unwell"}},
+		Type{OID: firstUserOID, Kind: 'c', Name: "a composite of text, int4 and date", Fields: []Type{base(oidText), base(oidInt4), base(oidDate)}},
+		Type{OID: firstUserOID, Kind: 'b', Name: "hstore", Extension: "hstore"},
+		Type{OID: firstUserOID, Kind: 'b', Name: "ltree", Extension: "ltree"},
+		Type{OID: firstUserOID, Kind: 'b', Name: "cube", Extension: "cube"},
+		Type{OID: firstUserOID, Kind: 'b', Name: "vector", Extension: "vector", Mod: 3},
+		Type{OID: firstUserOID, Kind: 'b', Name: "halfvec", Extension: "vector", Mod: 3},
+		Type{OID: firstUserOID, Kind: 'b', Name: "sparsevec", Extension: "vector", Mod: 3},
+		Type{OID: firstUserOID, Kind: 'b', Name: "geometry", Extension: "postgis"},
+		Type{OID: firstUserOID, Kind: 'b', Name: "geography", Extension: "postgis"},
+		Type{OID: 2249, Kind: 'p', Name: "record, types of other extensions"})
 }
 
 func typeTable(t *testing.T) string {
 	var b strings.Builder
-	b.WriteString("| type | redact | fixed | partial | hash | token | generalize |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| type | redact gives | other masks that serve it |\n|---|---|---|\n")
 	for _, typ := range documented() {
 		value, ok := compile(t, typ, textFormat, Spec{Method: Redact}, Session{}).MaskCell(nil, nil)
-		redacted := shown(value, ok)
-		fixed := "no"
-		if familyOf(typ) == famUnknown {
-			fixed = "NULL"
-		} else {
-			for _, v := range fixedValues {
-				if (Spec{Method: Fixed, Value: v}).Check(typ) == nil {
-					fixed = "yes"
-				}
-			}
-		}
-		var forms []string
-		for _, word := range []string{ToYear, ToMonth, ToDecade, ToZip3, ToAge90} {
-			if to(word).Check(typ) == nil {
-				forms = append(forms, word)
-			}
-		}
-		if bucket(10).Check(typ) == nil {
-			forms = append(forms, "bucket N")
-		}
-		generalized := strings.Join(forms, ", ")
-		if generalized == "" {
-			generalized = "no"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", typ, redacted, fixed,
-			yes(partial(0, 4).Check(typ) == nil), yes(Spec{Method: Hash}.Check(typ) == nil), yes(Spec{Method: Token}.Check(typ) == nil), generalized)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", typ, shown(value, ok), strings.Join(fitting(typ), ", "))
 	}
 	return b.String()
 }
 
-func yes(ok bool) string {
-	if ok {
-		return "yes"
+// fitting lists the masks that serve a type, of those that serve some types alone. fixed
+// serves a type when it takes any value but NULL.
+func fitting(typ Type) (masks []string) {
+	if familyOf(typ) != famUnknown {
+		for _, v := range fixedValues {
+			if (Spec{Method: Fixed, Value: v}).Check(typ) == nil {
+				masks = append(masks, "fixed")
+				break
+			}
+		}
 	}
-	return "no"
+	forms := map[string]bool{}
+	for _, spec := range specs() {
+		name := string(spec.Method)
+		switch spec.Method {
+		case Redact, Null, Fixed:
+			continue
+		case Generalize:
+			name += " " + strings.TrimSuffix(strings.TrimPrefix(spec.String(), "generalize("), ")")
+			if spec.To == ToBucket {
+				name = "generalize bucket N"
+			}
+		}
+		if spec.Check(typ) == nil && !forms[name] {
+			forms[name] = true
+			masks = append(masks, name)
+		}
+	}
+	return masks
 }
 
 func shown(value []byte, ok bool) string {

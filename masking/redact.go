@@ -3,6 +3,8 @@ package masking
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
+	"unicode/utf8"
 )
 
 // redactedText stands for a text value.
@@ -22,7 +24,7 @@ const maxPadding = 1 << 16
 
 // redactConstant gives redact's value for a type: valid for the type in the
 // format, within its length, the same for every cell. NULL when no value is
-// known to be valid (enums, composites, types of extensions).
+// known to be valid (record, types of most extensions).
 func redactConstant(t Type, format int16, st style) *constant {
 	text := format == textFormat
 	var b []byte
@@ -80,13 +82,27 @@ func redactConstant(t Type, format int16, st style) *constant {
 		return redactedBits(t, text)
 	case famArray:
 		// Binary: no dimensions, no NULLs, the element type.
-		b = pick("{}", zeros[:8]+string(binary.BigEndian.AppendUint32(nil, t.Elem.OID)))
+		b = pick("{}", zeros[:8]+string(binary.BigEndian.AppendUint32(nil, t.Elem.named())))
 	case famRange:
 		b = pick("empty", "\x01")
 	case famMultirange:
 		b = pick("{}", zeros[:4])
 	case famConstant:
 		b = pick(builtin[t.OID].text, builtin[t.OID].binary)
+	case famEnum:
+		label, ok := redactedLabel(t, st)
+		if !ok {
+			return &constant{null: true}
+		}
+		b = []byte(label)
+	case famComposite:
+		return redactedComposite(t, format, st)
+	case famExtension:
+		value, ok := extensionTypes[extensionType{t.Extension, t.Name}](t, text)
+		if !ok {
+			return &constant{null: true}
+		}
+		b = []byte(value)
 	case famUnknown:
 		return &constant{null: true}
 	}
@@ -110,6 +126,17 @@ func redactedBits(t Type, text bool) *constant {
 	}
 	b := binary.BigEndian.AppendUint32(nil, uint32(n))
 	return &constant{value: append(b, make([]byte, (n+7)/8)...)}
+}
+
+// redactedLabel gives an enum's first label; where the session's encoding may lack
+// characters of it, the first label that every encoding has.
+func redactedLabel(t Type, st style) (label string, ok bool) {
+	for _, label := range t.Labels {
+		if isASCII(label) || st.charset == charsetUTF8 && utf8.ValidString(label) && !strings.ContainsRune(label, utf8.RuneError) {
+			return label, true
+		}
+	}
+	return "", false
 }
 
 // appendPadding fills a char(n) value of the given number of characters with

@@ -64,7 +64,7 @@ func TestTokenAgrees(t *testing.T) {
 		token(base(oidVarchar), textFormat, "mrn.old", "", "Zoë"),
 		token(typmod(oidVarchar, "varchar", 4+35), textFormat, "mrn", "", "Zoë"),
 		token(typmod(oidBpchar, "bpchar", 4+40), textFormat, "mrn", "", "Zoë"+strings.Repeat(" ", 37)),
-		token(Type{OID: firstUserOID, Kind: 'b', Name: "citext"}, textFormat, "mrn", "", "Zoë"),
+		token(Type{OID: firstUserOID, Kind: 'b', Name: "citext", Extension: "citext"}, textFormat, "mrn", "", "Zoë"),
 		token(base(oidName), textFormat, "mrn", "", "Zoë"),
 		token(base(oidText), textFormat, "mrn", "LATIN1", "Zo\xeb"),
 	} {

@@ -5,13 +5,33 @@ import (
 	"strconv"
 )
 
-// Type is a column's type. A domain arrives as its base type.
+// Type is a column's type. A domain arrives as its base type: RowDescription
+// names that, and clients read it so.
 type Type struct {
 	OID  uint32
 	Kind byte   // pg_type.typtype: b base, c composite, e enum, r range, m multirange, p pseudo
 	Elem *Type  // element type of a true array; nil otherwise
-	Name string // pg_type.typname or format_type's text; used in messages and to know citext
+	Name string // pg_type.typname or format_type's text; used in messages and to know an extension's types
 	Mod  int32  // type modifier as in RowDescription; -1 (or 0) when none
+
+	Extension string   // the extension that owns the type; "" when none does
+	Labels    []string // an enum's labels in their order
+	Fields    []Type   // a composite's columns that are not dropped, in their order; nil when not known
+	Subtype   *Type    // a range's element type, a multirange's range type; nil when not known
+
+	// Of a domain over the type. They matter inside arrays and composites, whose values name
+	// the domain and are held to its constraints when read back.
+	Domain  uint32 // its OID; 0 when there is none
+	Checked bool   // it has CHECK constraints
+	NotNull bool   // it refuses NULL
+}
+
+// named is the OID by which arrays and composites name the type in binary.
+func (t Type) named() uint32 {
+	if t.Domain != 0 {
+		return t.Domain
+	}
+	return t.OID
 }
 
 // Wire format codes (PostgreSQL docs, section 55.2.3).
@@ -48,6 +68,9 @@ const (
 	famRange                     // any range
 	famMultirange                // any multirange
 	famConstant                  // other built-in types with one valid constant
+	famEnum                      // an enum with a label
+	famComposite                 // a composite whose columns are known
+	famExtension                 // a type of extensionTypes
 )
 
 // Object identifiers of the built-in types that code names
@@ -75,6 +98,11 @@ const (
 	oidTimestampTZ = 1184
 	oidInterval    = 1186
 	oidTimeTZ      = 1266
+	oidMacaddr     = 829
+	oidMacaddr8    = 774
+	oidMoney       = 790
+	oidBox         = 603
+	oidXML         = 142
 	oidBit         = 1560
 	oidVarbit      = 1562
 	oidNumeric     = 1700
@@ -132,40 +160,42 @@ var builtin = map[uint32]builtinType{
 	oidBit:         {name: "bit", family: famBits},
 	oidVarbit:      {name: "varbit", family: famBits},
 
-	829:  {"macaddr", famConstant, "00:00:00:00:00:00", zeros[:6]},
-	774:  {"macaddr8", famConstant, "00:00:00:00:00:00:00:00", zeros[:8]},
-	790:  {"money", famConstant, "0", zeros[:8]}, // the input function takes a bare 0 under any lc_monetary
-	142:  {"xml", famConstant, "<redacted/>", "<redacted/>"},
-	600:  {"point", famConstant, "(0,0)", zeros[:16]},
-	601:  {"lseg", famConstant, "[(0,0),(0,0)]", zeros[:32]},
-	602:  {"path", famConstant, "((0,0))", "\x01\x00\x00\x00\x01" + zeros[:16]},
-	603:  {"box", famConstant, "(0,0),(0,0)", zeros[:32]},
-	604:  {"polygon", famConstant, "((0,0))", "\x00\x00\x00\x01" + zeros[:16]},
-	628:  {"line", famConstant, "{1,0,0}", one + zeros[:16]}, // A and B must not both be zero
-	718:  {"circle", famConstant, "<(0,0),0>", zeros[:24]},
-	3614: {"tsvector", famConstant, "", zeros[:4]},
-	3615: {"tsquery", famConstant, "'redacted'", "\x00\x00\x00\x01\x01\x00\x00redacted\x00"}, // its receive function refuses an empty one
-	3220: {"pg_lsn", famConstant, "0/0", zeros[:8]},
-	27:   {"tid", famConstant, "(0,0)", zeros[:6]},
-	28:   {"xid", famConstant, "0", zeros[:4]},
-	29:   {"cid", famConstant, "0", zeros[:4]},
-	5069: {"xid8", famConstant, "0", zeros[:8]},
-	24:   {"regproc", famConstant, "-", zeros[:4]},
-	2202: {"regprocedure", famConstant, "-", zeros[:4]},
-	2203: {"regoper", famConstant, "0", zeros[:4]},
-	2204: {"regoperator", famConstant, "0", zeros[:4]},
-	2205: {"regclass", famConstant, "-", zeros[:4]},
-	2206: {"regtype", famConstant, "-", zeros[:4]},
-	3734: {"regconfig", famConstant, "-", zeros[:4]},
-	3769: {"regdictionary", famConstant, "-", zeros[:4]},
-	4191: {"regcollation", famConstant, "-", zeros[:4]},
-	4072: {"jsonpath", famConstant, `$`, "\x01$"}, // binary starts with version 1
-	4089: {"regnamespace", famConstant, "-", zeros[:4]},
-	4096: {"regrole", famConstant, "-", zeros[:4]},
+	oidMacaddr:  {"macaddr", famConstant, "00:00:00:00:00:00", zeros[:6]},
+	oidMacaddr8: {"macaddr8", famConstant, "00:00:00:00:00:00:00:00", zeros[:8]},
+	oidMoney:    {"money", famConstant, "0", zeros[:8]}, // the input function takes a bare 0 under any lc_monetary
+	oidXML:      {"xml", famConstant, "<redacted/>", "<redacted/>"},
+	600:         {"point", famConstant, "(0,0)", zeros[:16]},
+	601:         {"lseg", famConstant, "[(0,0),(0,0)]", zeros[:32]},
+	602:         {"path", famConstant, "((0,0))", "\x01\x00\x00\x00\x01" + zeros[:16]},
+	603:         {"box", famConstant, "(0,0),(0,0)", zeros[:32]},
+	604:         {"polygon", famConstant, "((0,0))", "\x00\x00\x00\x01" + zeros[:16]},
+	628:         {"line", famConstant, "{1,0,0}", one + zeros[:16]}, // A and B must not both be zero
+	718:         {"circle", famConstant, "<(0,0),0>", zeros[:24]},
+	3614:        {"tsvector", famConstant, "", zeros[:4]},
+	3615:        {"tsquery", famConstant, "'redacted'", "\x00\x00\x00\x01\x01\x00\x00redacted\x00"}, // its receive function refuses an empty one
+	3220:        {"pg_lsn", famConstant, "0/0", zeros[:8]},
+	27:          {"tid", famConstant, "(0,0)", zeros[:6]},
+	28:          {"xid", famConstant, "0", zeros[:4]},
+	29:          {"cid", famConstant, "0", zeros[:4]},
+	5069:        {"xid8", famConstant, "0", zeros[:8]},
+	24:          {"regproc", famConstant, "-", zeros[:4]},
+	2202:        {"regprocedure", famConstant, "-", zeros[:4]},
+	2203:        {"regoper", famConstant, "0", zeros[:4]},
+	2204:        {"regoperator", famConstant, "0", zeros[:4]},
+	2205:        {"regclass", famConstant, "-", zeros[:4]},
+	2206:        {"regtype", famConstant, "-", zeros[:4]},
+	3734:        {"regconfig", famConstant, "-", zeros[:4]},
+	3769:        {"regdictionary", famConstant, "-", zeros[:4]},
+	4191:        {"regcollation", famConstant, "-", zeros[:4]},
+	4072:        {"jsonpath", famConstant, `$`, "\x01$"}, // binary starts with version 1
+	4089:        {"regnamespace", famConstant, "-", zeros[:4]},
+	4096:        {"regrole", famConstant, "-", zeros[:4]},
+	5038:        {"pg_snapshot", famConstant, "1:1:", zeros[:11] + "\x01" + zeros[:7] + "\x01"},
+	2970:        {"txid_snapshot", famConstant, "1:1:", zeros[:11] + "\x01" + zeros[:7] + "\x01"},
 
-	// They have an element type, but not an array's form.
-	22: {name: "int2vector", family: famUnknown},
-	30: {name: "oidvector", family: famUnknown},
+	// One element of 0: their receive functions refuse arrays of another dimension than one, and of another lower bound than 0.
+	22: {"int2vector", famConstant, "0", "\x00\x00\x00\x01" + zeros[:7] + "\x15" + "\x00\x00\x00\x01" + zeros[:7] + "\x02" + zeros[:2]},
+	30: {"oidvector", famConstant, "0", "\x00\x00\x00\x01" + zeros[:7] + "\x1a" + "\x00\x00\x00\x01" + zeros[:7] + "\x04" + zeros[:4]},
 }
 
 // familyOf places a type. What it does not know is famUnknown.
@@ -180,8 +210,16 @@ func familyOf(t Type) family {
 		return famRange
 	case t.Kind == 'm':
 		return famMultirange
-	case t.Kind == 'b' && t.Name == "citext" && t.OID >= firstUserOID:
+	case t.OID < firstUserOID:
+		return famUnknown
+	case t.Kind == 'e' && len(t.Labels) > 0:
+		return famEnum
+	case t.Kind == 'c' && t.Fields != nil:
+		return famComposite
+	case t.Kind == 'b' && t.Extension == "citext" && t.Name == "citext":
 		return famText // citext reads and writes as text does
+	case t.Kind == 'b' && extensionTypes[extensionType{t.Extension, t.Name}] != nil:
+		return famExtension
 	}
 	return famUnknown
 }

@@ -90,6 +90,9 @@ var typeCases = []typeCase{
 	{"regrole", base(4096), []string{"postgres"}},
 	{"refcursor", base(1790), []string{"c1"}},
 	{"int2vector", base(22), []string{"1 2"}},
+	{"oidvector", base(30), []string{"1 2", ""}},
+	{"pg_snapshot", base(5038), []string{"10:20:10,14"}},
+	{"txid_snapshot", base(2970), []string{"10:20:10,14"}},
 	{"text[]", elem(1009, base(oidText)), []string{`{}`, `{"Maria Lopez",NULL,"a,b"}`, `{"",NULL,"NULL",null,"q\"uo\\te {}",Zoë,02139}`, `[-1:0][2:3]={{a,"b c"},{"45",é}}`}},
 	{"varchar(9)[]", Type{OID: 1015, Kind: 'b', Elem: &Type{OID: oidVarchar, Kind: 'b', Mod: 13}, Mod: 13}, []string{`{Maria,NULL,"a b c d e"}`}},
 	{"char(9)[]", Type{OID: 1014, Kind: 'b', Elem: &Type{OID: oidBpchar, Kind: 'b'}, Mod: 13}, []string{`{Maria,02139}`}},
@@ -102,16 +105,26 @@ var typeCases = []typeCase{
 	{"point[]", elem(1017, base(600)), []string{`{"(1,2)"}`}},
 	{"int4range", Type{OID: 3904, Kind: 'r', Name: "int4range", Mod: -1}, []string{"[1,5)", "empty"}},
 	{"daterange", Type{OID: 3912, Kind: 'r', Name: "daterange", Mod: -1}, []string{"[2024-01-01,2024-02-01)"}},
+	{"numrange", Type{OID: 3906, Kind: 'r', Name: "numrange", Mod: -1}, []string{"[1.5,)"}},
+	{"tsrange", Type{OID: 3908, Kind: 'r', Name: "tsrange", Mod: -1}, []string{"[2024-01-01 10:00:00,2024-02-01 11:00:00)"}},
+	{"tstzrange", Type{OID: 3910, Kind: 'r', Name: "tstzrange", Mod: -1}, []string{"[2024-01-01 10:00:00+00,2024-02-01 11:00:00+00)"}},
+	{"int8range", Type{OID: 3926, Kind: 'r', Name: "int8range", Mod: -1}, []string{"[1,5)", "(,)"}},
+	{"nummultirange", Type{OID: 4532, Kind: 'm', Name: "nummultirange", Mod: -1}, []string{"{[1.5,2]}"}},
+	{"tsmultirange", Type{OID: 4533, Kind: 'm', Name: "tsmultirange", Mod: -1}, []string{"{[2024-01-01 10:00:00,2024-02-01 11:00:00)}"}},
+	{"tstzmultirange", Type{OID: 4534, Kind: 'm', Name: "tstzmultirange", Mod: -1}, []string{"{}"}},
+	{"datemultirange", Type{OID: 4535, Kind: 'm', Name: "datemultirange", Mod: -1}, []string{"{[2024-01-01,2024-02-01)}"}},
+	{"int8multirange", Type{OID: 4536, Kind: 'm', Name: "int8multirange", Mod: -1}, []string{"{[1,5),[7,9)}"}},
 	{"int4multirange", Type{OID: 4451, Kind: 'm', Name: "int4multirange", Mod: -1}, []string{"{[1,5),[7,9)}"}},
 }
 
 // unknownCases are types for which no value is known to be valid.
 var unknownCases = []Type{
-	{OID: 16400, Kind: 'e', Name: "mood", Mod: -1},
-	{OID: 16401, Kind: 'c', Name: "person", Mod: -1},
+	{OID: 16400, Kind: 'e', Name: "an enum without labels", Mod: -1},
+	{OID: 16401, Kind: 'c', Name: "a composite that is not known", Mod: -1},
+	{OID: 16401, Kind: 'c', Name: "a composite without a valid value", Mod: -1, Fields: []Type{{OID: oidText, Domain: 16400, Checked: true, NotNull: true}}},
 	{OID: 2249, Kind: 'p', Name: "record", Mod: -1},
-	{OID: 16402, Kind: 'b', Name: "geometry", Mod: -1},
-	{OID: 22, Kind: 'b', Name: "int2vector", Mod: -1, Elem: &Type{OID: oidInt2, Kind: 'b'}},
+	{OID: 16402, Kind: 'b', Name: "geometry", Mod: -1}, // of no extension
+
 	{OID: 194, Kind: 'b', Name: "pg_node_tree", Mod: -1},
 	{},
 }
