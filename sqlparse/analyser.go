@@ -146,7 +146,7 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 		return z.Plans(t, sql), nil
 	}
 	defer z.flights.land(flight)
-	if l.depth > z.options.MaxDepth {
+	if l.depth(sql) > z.options.MaxDepth {
 		return refused(sql, &Refusal{
 			SQLState: stateTooComplex, Rule: RuleTooDeep, Position: -1,
 			Message: fmt.Sprintf("statement is nested more than %d levels deep", z.options.MaxDepth),

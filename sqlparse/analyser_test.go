@@ -359,6 +359,21 @@ func BenchmarkAnalyseCold(b *testing.B) {
 	}
 }
 
+// BenchmarkFind is what a statement costs whose template is at hand.
+func BenchmarkFind(b *testing.B) {
+	env := testEnv(b)
+	z := New(Options{})
+	z.Fix(env)
+	analyse(b, z, tenColumnJoin, env)
+	other := strings.Replace(tenColumnJoin, "Bern", "Fribourg", 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if z.Find(other, env) == nil {
+			b.Fatal("not found")
+		}
+	}
+}
+
 func BenchmarkLookupSameText(b *testing.B) {
 	env := testEnv(b)
 	z := New(Options{})

@@ -179,7 +179,7 @@ func (a *analysis) parseDefinition(text string) []*pg.Node {
 	}
 	a.work += len(text) / 8
 	var l lifted
-	if l.lift(text); l.depth > a.options.MaxDepth {
+	if l.lift(text); l.depth(text) > a.options.MaxDepth {
 		return nil
 	}
 	tree, err := parse(text)

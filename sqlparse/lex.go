@@ -37,25 +37,42 @@ type scanner struct {
 	doubt bool
 }
 
-func spaceByte(c byte) bool {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'
-}
+// The classes of bytes that PostgreSQL's lexer tells apart.
+const (
+	classSpace uint8 = 1 << iota
+	classDigit
+	classStart // of a word
+	classWord
+	classOperator
+)
 
-func digitByte(c byte) bool { return c >= '0' && c <= '9' }
-
-func wordStart(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c >= utf8.RuneSelf
-}
-
-func wordByte(c byte) bool { return wordStart(c) || digitByte(c) || c == '$' }
-
-func operatorByte(c byte) bool {
-	switch c {
-	case '+', '-', '*', '/', '<', '>', '=', '~', '!', '@', '#', '%', '^', '&', '|', '`', '?':
-		return true
+var byteClass = func() (t [256]uint8) {
+	for _, c := range " \t\n\r\f\v" {
+		t[c] |= classSpace
 	}
-	return false
-}
+	for _, c := range "+-*/<>=~!@#%^&|`?" {
+		t[c] |= classOperator
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] |= classDigit | classWord
+	}
+	for c := 'a'; c <= 'z'; c++ {
+		t[c] |= classStart | classWord
+		t[c&^0x20] |= classStart | classWord
+	}
+	for c := utf8.RuneSelf; c < 256; c++ {
+		t[c] |= classStart | classWord
+	}
+	t['_'] |= classStart | classWord
+	t['$'] |= classWord
+	return t
+}()
+
+func spaceByte(c byte) bool    { return byteClass[c]&classSpace != 0 }
+func digitByte(c byte) bool    { return byteClass[c]&classDigit != 0 }
+func wordStart(c byte) bool    { return byteClass[c]&classStart != 0 }
+func wordByte(c byte) bool     { return byteClass[c]&classWord != 0 }
+func operatorByte(c byte) bool { return byteClass[c]&classOperator != 0 }
 
 // skip moves over white space and comments.
 func (sc *scanner) skip() {

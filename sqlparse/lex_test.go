@@ -95,8 +95,8 @@ func TestNestingBound(t *testing.T) {
 	for name, sql := range deepStatements(n) {
 		var l lifted
 		l.lift(sql)
-		if l.depth < n/2 {
-			t.Errorf("%s: bound %d for a depth of about %d", name, l.depth, n)
+		if l.depth(sql) < n/2 {
+			t.Errorf("%s: bound %d for a depth of about %d", name, l.depth(sql), n)
 		}
 	}
 	for name, sql := range map[string]string{
@@ -111,8 +111,8 @@ func TestNestingBound(t *testing.T) {
 	} {
 		var l lifted
 		l.lift(sql)
-		if l.depth > defaultMaxDepth {
-			t.Errorf("%s: bound %d for a flat statement", name, l.depth)
+		if l.depth(sql) > defaultMaxDepth {
+			t.Errorf("%s: bound %d for a flat statement", name, l.depth(sql))
 		}
 	}
 }

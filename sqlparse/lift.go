@@ -6,14 +6,13 @@ import "strings"
 type lifted struct {
 	key    []byte  // the text with each literal replaced by its class, white space and comments by one space
 	tokens []token // all tokens, so that positions can be carried over to another text of the same key
-	depth  int     // an upper bound of how deep the parse tree can nest
 	whole  bool    // the key is the text itself: it could not be lifted with certainty
 	reader reader  // of literals
 }
 
 // reset empties l for reuse.
 func (l *lifted) reset() {
-	l.key, l.tokens, l.depth, l.whole = l.key[:0], l.tokens[:0], 0, false
+	l.key, l.tokens, l.whole = l.key[:0], l.tokens[:0], false
 	l.reader.forget()
 }
 
@@ -28,7 +27,6 @@ func (l *lifted) lift(sql string) {
 	l.reset()
 	l.key = append(l.key, keyTemplate...)
 	sc := scanner{s: sql}
-	n := nesting{s: sql}
 	last, afterString := 0, false
 	for {
 		t := sc.next()
@@ -36,7 +34,6 @@ func (l *lifted) lift(sql string) {
 			break
 		}
 		l.tokens = append(l.tokens, t)
-		n.add(t)
 		if len(l.tokens) > 1 && int(t.start) > last {
 			l.key = append(l.key, ' ')
 		}
@@ -53,7 +50,6 @@ func (l *lifted) lift(sql string) {
 		}
 		last = int(t.end)
 	}
-	l.depth = n.bound()
 	if sc.doubt || strings.IndexByte(sql, 0) >= 0 {
 		l.takeWhole(sql)
 	}
@@ -63,6 +59,15 @@ func (l *lifted) lift(sql string) {
 func (l *lifted) takeWhole(sql string) {
 	l.whole = true
 	l.key = append(append(l.key[:0], keyWhole...), sql...)
+}
+
+// depth is an upper bound of how deep the parse tree of a lifted text can nest.
+func (l *lifted) depth(sql string) int {
+	n := nesting{s: sql}
+	for _, t := range l.tokens {
+		n.add(t)
+	}
+	return n.bound()
 }
 
 // nesting bounds the depth of the parse tree from the tokens alone, before a

@@ -178,7 +178,7 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 func (a *analysis) viewQuery(rel *catalog.Relation) *pg.SelectStmt {
 	var l lifted
 	l.lift(rel.Definition)
-	if l.depth > a.options.MaxDepth {
+	if l.depth(rel.Definition) > a.options.MaxDepth {
 		return nil
 	}
 	tree, err := parse(rel.Definition)
