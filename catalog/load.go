@@ -243,8 +243,8 @@ func (l *loader) schema(r *row) {
 }
 
 func (l *loader) relation(r *row) {
-	c := &Relation{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: RelKind(r.letter()), Temp: r.bool(),
-		RowType: r.oid(), Rules: r.bool(), PrimaryKey: r.attnums(), Triggers: r.bool()}
+	c := &Relation{OID: r.oid(), Schema: r.text(), Name: r.text(), Kind: RelKind(r.letter()),
+		RowType: r.oid(), Rules: r.bool(), PrimaryKey: r.attnums(), Triggers: r.bool(), Policies: r.bool()}
 	l.s.Relations = append(l.s.Relations, c)
 	l.relations[c.OID] = c
 }

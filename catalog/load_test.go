@@ -252,7 +252,6 @@ func TestProbe(t *testing.T) {
 		"DROP ROLE cat_most",
 		"ALTER ROLE cat_reader SET work_mem = '8MB'",
 		"ALTER ROLE cat_reader SET work_mem = '9MB'",
-		"CREATE TEMP TABLE tmp (a int)",
 	} {
 		mustExec(t, admin, sql)
 		after := probe()
@@ -268,12 +267,15 @@ func TestProbe(t *testing.T) {
 			t.Fatal("two probes of an unchanged catalog differ")
 		}
 	}
+	mustExec(t, admin, "CREATE TEMP TABLE first (); DROP TABLE first") // makes the session's schema, which lasts
 	// The first ANALYZE after a last child has gone notes that in pg_class.
 	mustExec(t, admin, "ANALYZE")
 	before = probe()
 	for _, sql := range []string{
 		"ANALYZE", "VACUUM", "VACUUM FREEZE", "INSERT INTO app.patients (id, name) VALUES (1, 'x')", "SET work_mem = '9MB'",
 		"BEGIN; CREATE TABLE app.never (a int); ROLLBACK",
+		"CREATE TEMP TABLE tmp (a int PRIMARY KEY, b text DEFAULT 'x', c app.pair)", "CREATE TEMP VIEW tmpv AS SELECT a FROM tmp",
+		"CREATE TEMP TABLE tmpc (a int)", "ALTER TABLE tmp ADD d tmpc", "CREATE INDEX ON tmp (b)", "DROP TABLE tmp CASCADE",
 	} {
 		mustExec(t, admin, sql)
 		if probe() != before {

@@ -14,6 +14,9 @@ import (
 // equals none that Probe returns.
 type Mark struct{ sums string }
 
+// temporary gives the OIDs of temporary relations; see lastingType.
+const temporary = `SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't'`
+
 // probed lists what a Mark covers: for each catalog, the rows and the key that
 // tells them apart. A changed row is a new row version with another xmin
 // (PostgreSQL docs, section 5.5), so a hash of xmin seeded with the key, summed
@@ -23,15 +26,15 @@ type Mark struct{ sums string }
 // is loaded.
 var probed = []struct{ from, key string }{
 	{"pg_catalog.pg_namespace", "oid::pg_catalog.int8"},
-	{"pg_catalog.pg_class WHERE relkind NOT IN ('i', 'I', 't')", "oid::pg_catalog.int8"},
-	{"pg_catalog.pg_attribute WHERE attnum > 0", "attrelid::pg_catalog.int8 * 65536 + attnum"},
-	{"pg_catalog.pg_attrdef", "oid::pg_catalog.int8"},
-	{"pg_catalog.pg_rewrite", "oid::pg_catalog.int8"},
-	{"pg_catalog.pg_inherits", "inhrelid::pg_catalog.int8 * 65536 + inhseqno"},
-	{"pg_catalog.pg_index WHERE indisprimary", "indexrelid::pg_catalog.int8"},
-	{"pg_catalog.pg_trigger", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_class WHERE relkind NOT IN ('i', 'I', 't') AND relpersistence <> 't'", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_attribute WHERE attnum > 0 AND attrelid NOT IN (" + temporary + ")", "attrelid::pg_catalog.int8 * 65536 + attnum"},
+	{"pg_catalog.pg_attrdef WHERE adrelid NOT IN (" + temporary + ")", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_rewrite WHERE ev_class NOT IN (" + temporary + ")", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_inherits WHERE inhrelid NOT IN (" + temporary + ")", "inhrelid::pg_catalog.int8 * 65536 + inhseqno"},
+	{"pg_catalog.pg_index WHERE indisprimary AND indrelid NOT IN (" + temporary + ")", "indexrelid::pg_catalog.int8"},
+	{"pg_catalog.pg_trigger WHERE tgrelid NOT IN (" + temporary + ")", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_constraint WHERE contypid <> 0", "oid::pg_catalog.int8"},
-	{"pg_catalog.pg_type", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_type t WHERE " + lastingType, "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_range", "rngtypid::pg_catalog.int8"},
 	{"pg_catalog.pg_enum", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_proc", "oid::pg_catalog.int8"},

@@ -28,6 +28,12 @@ type query struct {
 	read func(l *loader, r *row)
 }
 
+// lastingType leaves out the row types of temporary relations, and arrays of them. Only the session whose they are can name temporary
+// relations, and it has to ask the server itself: no snapshot follows it. To all others their coming and going
+// would be changes of the catalog without end.
+const lastingType = `NOT EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relpersistence = 't')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e JOIN pg_catalog.pg_class r ON r.oid = e.typrelid WHERE e.oid = t.typelem AND r.relpersistence = 't')`
+
 // queries lists what Load asks, in the order in which it is read. Every query
 // orders its rows, so that equal catalogs give equal bytes.
 var queries = []query{
@@ -51,15 +57,16 @@ FROM pg_catalog.pg_namespace n
 ORDER BY n.oid`},
 
 	{name: "pg_class", read: (*loader).relation, sql: `
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', c.reltype,
+SELECT c.oid, n.nspname, c.relname, c.relkind, c.reltype,
        c.relhasrules AND EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1'),
        (SELECT i.indkey::pg_catalog.text FROM pg_catalog.pg_index i
         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate AND c.relhasindex),
        c.relhastriggers AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
         OR EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
-                   WHERE t.tgrelid = c.oid AND k.confrelid = c.oid AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))))
+                   WHERE t.tgrelid = c.oid AND k.confrelid = c.oid AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))),
+       c.relrowsecurity
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't'
 ORDER BY c.oid`},
 
 	{name: "pg_attribute", read: (*loader).column, sql: `
@@ -70,13 +77,13 @@ SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a
          (SELECT pg_catalog.pg_get_expr(d.adbin, CASE WHEN a.attgenerated <> '' THEN d.adrelid ELSE 0 END) FROM pg_catalog.pg_attrdef d
           WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't'
 ORDER BY a.attrelid, a.attnum`},
 
 	{name: "pg_inherits", read: (*loader).inherits, sql: `
 SELECT i.inhrelid, i.inhparent
 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-WHERE c.relkind IN ('r', 'p', 'f')
+WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
 ORDER BY i.inhrelid, i.inhseqno, i.inhparent`},
 
 	{name: "pg_type", read: (*loader).typ, sql: `
@@ -100,6 +107,7 @@ FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespa
 LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
      AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
 LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
+WHERE ` + lastingType + `
 ORDER BY t.oid`},
 
 	{name: "pg_proc", read: (*loader).function, sql: `

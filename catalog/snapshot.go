@@ -49,17 +49,17 @@ const (
 	KindComposite        RelKind = 'c'
 )
 
-// Relation is a table, view, sequence, foreign table or composite type.
+// Relation is a table, view, sequence, foreign table or composite type. A snapshot has no temporary ones.
 type Relation struct {
 	OID        OID      `json:"oid"`
 	Schema     string   `json:"schema"`
 	Name       string   `json:"name"`
 	Kind       RelKind  `json:"kind"`
-	Temp       bool     `json:"temp,omitempty"` // relpersistence 't': in some session's pg_temp schema
 	RowType    OID      `json:"row_type"`
 	Columns    []Column `json:"columns"`               // live columns by attnum; system columns are not listed
 	Definition string   `json:"definition,omitempty"`  // pg_get_viewdef of a view or materialized view; "" when a lock kept it back
 	Rules      bool     `json:"rules,omitempty"`       // has rewrite rules other than a view's _RETURN
+	Policies   bool     `json:"policies,omitempty"`    // row security is on
 	Triggers   bool     `json:"triggers,omitempty"`    // a change fires triggers that users made, or changes other relations by a foreign key
 	Parents    []OID    `json:"parents,omitempty"`     // inheritance and partition parents
 	Children   []OID    `json:"-"`                     // the other direction of Parents, derived

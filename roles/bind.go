@@ -105,9 +105,7 @@ func (b *Bound) classify() {
 				if b.Policy.Unlisted != "clear" {
 					b.classes[columnKey{rel.OID, col.Num}] = []string{ClassUnlisted}
 				}
-				if !rel.Temp {
-					b.report.Unclassified = append(b.report.Unclassified, name)
-				}
+				b.report.Unclassified = append(b.report.Unclassified, name)
 			}
 		}
 	}

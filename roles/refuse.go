@@ -20,6 +20,7 @@ const (
 	RuleRunner    = "runs-sql"
 	RuleFunction  = "unknown-function"
 	RuleDDL       = "ddl"
+	RuleExplain   = "explain"
 )
 
 // insufficientPrivilege is the SQLSTATE of a refusal (PostgreSQL docs, appendix A, class 42).
@@ -30,7 +31,7 @@ func (d *decider) refusal() *sqlparse.Refusal {
 	if d.plan.Refusal != nil {
 		return d.plan.Refusal
 	}
-	for _, check := range []func() *sqlparse.Refusal{d.kind, d.unlisted, d.effects, d.predicates} {
+	for _, check := range []func() *sqlparse.Refusal{d.kind, d.unlisted, d.effects, d.predicates, d.explained} {
 		if r := check(); r != nil {
 			return r
 		}
@@ -42,7 +43,7 @@ func (d *decider) refusal() *sqlparse.Refusal {
 func (d *decider) kind() *sqlparse.Refusal {
 	k := d.plan.Kind
 	switch k {
-	case sqlparse.KindPrepare, sqlparse.KindExecute:
+	case sqlparse.KindPrepare, sqlparse.KindExecute, sqlparse.KindExplain:
 		k = behindName(d.plan.Behind)
 	case sqlparse.KindDeclare, sqlparse.KindFetch:
 		if k = sqlparse.KindOther; d.plan.Behind == sqlparse.KindSelect {
@@ -77,7 +78,7 @@ func (d *decider) kind() *sqlparse.Refusal {
 // would not prepare one stay without.
 func behindName(k sqlparse.Kind) sqlparse.Kind {
 	switch k {
-	case sqlparse.KindSelect, sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete:
+	case sqlparse.KindSelect, sqlparse.KindInsert, sqlparse.KindUpdate, sqlparse.KindDelete, sqlparse.KindMerge:
 		return k
 	}
 	return sqlparse.KindOther

@@ -48,6 +48,8 @@ type analysis struct {
 	sets       int                               // calls of set-returning functions met so far
 	places     []int                             // of the output columns, as far as they are known
 	rest       rest
+	explaining bool // the plan of the statement is shown
+	verbose    bool // EXPLAIN VERBOSE: the plan has what the statement puts out and writes
 	ownUsed    bool // a temporary relation of the session was read
 	elsewhere  bool // a text that is not the statement's own is being analysed: see named.go
 }

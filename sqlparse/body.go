@@ -54,6 +54,7 @@ func (a *analysis) inline(f *catalog.Function, args []value, index []int, result
 	if body == nil {
 		return value{}, false
 	}
+	a.showsFunction(f)
 	was := *a
 	predicates, effects := len(a.plan.Predicates), len(a.plan.Effects)
 	defer func() {

@@ -249,6 +249,19 @@ func describePlan(p *Plan) (out []string) {
 		}
 		return strings.Join(parts, " ")
 	}
+	if x := p.Explain; x != nil {
+		s := "explains"
+		for _, w := range []struct {
+			is   bool
+			word string
+		}{{x.Runs, " runs"}, {x.Numbers, " numbers"}, {x.Opaque != "", " opaque(" + x.Opaque + ")"},
+			{p.Shown.Literals != "", " literals(" + p.Shown.Literals + ")"}, {p.Shown.Calls != "", " calls(" + p.Shown.Calls + ")"}} {
+			if w.is {
+				s += w.word
+			}
+		}
+		out = append(out, s+": "+names(p.Reads))
+	}
 	for _, c := range p.Columns {
 		w := ""
 		switch {

@@ -132,6 +132,7 @@ func (a *analysis) findRelation(rv *pg.RangeVar) *catalog.Relation {
 func (a *analysis) relationItem(rel *catalog.Relation) *item {
 	it := &item{alias: rel.Name, rel: rel, origin: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
 	a.work += len(rel.Columns)
+	a.showsRelation(rel)
 	for i := range rel.Columns {
 		it.cols[i].name = rel.Columns[i].Name
 	}

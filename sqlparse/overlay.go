@@ -348,7 +348,7 @@ func (s *tempRelState) relation(schema string) (*tempRelation, error) {
 	if s.OID == 0 || s.Name == "" || len(s.Kind) != 1 || schema == "" {
 		return nil, errTempState
 	}
-	t := &tempRelation{checked: s.Checked, rel: &catalog.Relation{OID: s.OID, Schema: schema, Name: s.Name, Kind: catalog.RelKind(s.Kind[0]), Temp: true, Definition: s.Definition}}
+	t := &tempRelation{checked: s.Checked, rel: &catalog.Relation{OID: s.OID, Schema: schema, Name: s.Name, Kind: catalog.RelKind(s.Kind[0]), Definition: s.Definition}}
 	slices.SortFunc(s.Columns, func(a, b tempColState) int { return int(a.Num) - int(b.Num) })
 	for i, c := range s.Columns {
 		if c.Num <= 0 || i > 0 && c.Num == s.Columns[i-1].Num {

@@ -150,7 +150,8 @@ const (
 	KindCopyFrom
 	KindLock
 	KindMerge
-	KindNotify // LISTEN, UNLISTEN, NOTIFY
+	KindNotify  // LISTEN, UNLISTEN, NOTIFY
+	KindExplain // the server's EXPLAIN of the statement of kind Behind
 )
 
 // Plan is the analysis of one statement, for any user.
@@ -185,7 +186,11 @@ type Plan struct {
 	// Relations are those that the text itself names: a view's own are not among them.
 	Relations []RelationName
 
-	// Behind is the kind of the statement behind the name, of PREPARE, EXECUTE, DECLARE, FETCH and MOVE. Quiet:
+	// Explain is set for KindExplain. Shown is what a plan of the statement, or of one that reads it, can show.
+	Explain *Explained
+	Shown   Shown
+
+	// Behind is the kind of the statement behind the name, of PREPARE, EXECUTE, DECLARE, FETCH and MOVE, and in EXPLAIN. Quiet:
 	// Columns are those of the query of a PREPARE or DECLARE, which returns no rows itself.
 	Behind Kind
 	Quiet  bool

@@ -309,8 +309,11 @@ func (a *analysis) nameEffect(n *pg.Node) NameEffect {
 		*pg.Node_UnlistenStmt, *pg.Node_NotifyStmt, *pg.Node_ClosePortalStmt, *pg.Node_CheckPointStmt, *pg.Node_TruncateStmt:
 		return NamesKept
 	case *pg.Node_ExplainStmt:
-		if a.plan.Kind == KindVeil {
+		switch {
+		case a.plan.Kind == KindVeil, a.plan.Explain != nil && !a.plan.Explain.Runs:
 			return NamesKept
+		case a.plan.Explain != nil:
+			return a.nameEffect(x.ExplainStmt.Query)
 		}
 	}
 	return NamesCatalog

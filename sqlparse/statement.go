@@ -2,7 +2,6 @@ package sqlparse
 
 import (
 	"slices"
-	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
@@ -239,44 +238,4 @@ func (a *analysis) transaction(t *pg.TransactionStmt) {
 	default:
 		a.notSupported() // two-phase commit
 	}
-}
-
-// explain analyses the statement within EXPLAIN (PGVEIL).
-func (a *analysis) explain(e *pg.ExplainStmt, sql string, tokens []token, b *batch) {
-	veil := false
-	for _, n := range e.Options {
-		if d := n.GetDefElem(); d != nil && strings.EqualFold(d.Defname, "pgveil") {
-			veil = true
-		}
-	}
-	if !veil {
-		a.notSupported()
-	}
-	// The statement begins after the closing bracket of the options.
-	depth, at := 0, 0
-	for i, t := range tokens {
-		if t.kind != tokPunct {
-			continue
-		}
-		switch sql[t.start] {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		if depth == 0 && sql[t.start] == ')' {
-			at = i + 1
-			break
-		}
-	}
-	if at == 0 || at >= len(tokens) {
-		a.unsupported(-1, "this form of EXPLAIN")
-	}
-	inner := *b
-	plan, rests := a.Analyser.statement(sql, e.Query, tokens[at:], int(tokens[at].start), int(tokens[len(tokens)-1].end), &inner, a.env)
-	a.rest.add(rests)
-	a.plan.Kind = KindVeil
-	a.plan.Refers = plan.Refers
-	a.plan.Veil.Explain = plan
-	a.plan.Columns = []OutputColumn{{Name: "QUERY PLAN", Type: oidText, Witness: Witness{}, Position: -1}}
 }

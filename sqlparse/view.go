@@ -33,6 +33,9 @@ func (a *analysis) viewColumns(rel *catalog.Relation) func(i int) value {
 		a.imported = append(a.imported, rel.OID)
 		a.importUses(info)
 	}
+	if info == nil && rel.Kind == catalog.KindView {
+		a.plan.Shown.add(Shown{Literals: "view " + rel.Schema + "." + rel.Name})
+	}
 	return func(i int) value {
 		c := &rel.Columns[i]
 		v := value{typ: c.Type, bounded: c.TypeMod >= 0, witness: Witness{Known: true, Relation: rel.OID, Column: c.Num}}
@@ -55,6 +58,10 @@ func (a *analysis) importUses(info *viewInfo) {
 		a.plan.Predicates = append(a.plan.Predicates, p)
 	}
 	a.importEffects(info, info.plan.Effects)
+	a.plan.Shown.add(info.plan.Shown)
+	if a.explaining {
+		a.importSet(info, info.plan.Reads) // also of columns that the statement does not ask for
+	}
 }
 
 func (a *analysis) importEffects(info *viewInfo, list []Effect) {

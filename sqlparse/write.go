@@ -52,6 +52,7 @@ func (a *analysis) target(rv *pg.RangeVar) *target {
 		a.temp().Fires = true // also those of a view
 	}
 	for hops := 0; ; hops++ {
+		a.showsRelation(t.base)
 		if t.base.Rules {
 			a.bail(&Refusal{
 				SQLState: statePrivilege, Rule: RuleRules, Position: a.pos(rv.Location),
@@ -64,6 +65,9 @@ func (a *analysis) target(rv *pg.RangeVar) *target {
 		case catalog.KindTable, catalog.KindPartitionedTable, catalog.KindForeignTable:
 			t.item = a.relationItem(rel)
 			a.rename(t.item, rv.Alias, rv.Location)
+			if a.verbose {
+				a.showsDefaults(t)
+			}
 			return t
 		case catalog.KindView:
 		default:
