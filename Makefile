@@ -31,7 +31,7 @@ help:
 	@echo "make bench   all benchmarks, then whole systems compared (bench/README.md; ARGS=-h lists its flags);"
 	@echo "             BENCH=regexp COUNT=10 PKG=./masking narrow it down"
 	@echo
-	@echo "demo, test and bench need PostgreSQL's server, 14 or newer: from PGVEIL_PG_BIN, PATH or"
+	@echo "demo, test and bench need PostgreSQL's server, 13 or newer: from PGVEIL_PG_BIN, PATH or"
 	@echo "/usr/lib/postgresql; they install it with apt when there is none."
 
 # The parser of PostgreSQL is C: it is compiled once, which takes a few minutes.

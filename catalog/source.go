@@ -122,9 +122,11 @@ func (s *Source) Latest() *Snapshot {
 // Current returns a fresh snapshot, and waits for one if need be. When the
 // catalog can't be read it returns the error, and no snapshot.
 func (s *Source) Current(ctx context.Context) (*Snapshot, error) {
+	// What becomes stale from here on is not the caller's concern: under a stream of changes it would wait for ever.
+	known := s.stale.Load()
 	for {
-		if snapshot := s.Latest(); snapshot != nil {
-			return snapshot, nil
+		if v := s.view.Load(); v != nil && v.seen >= known && time.Now().Before(v.until) {
+			return v.snapshot, nil
 		}
 		if err := s.attempt(ctx); err != nil {
 			return nil, err

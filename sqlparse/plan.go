@@ -200,6 +200,10 @@ type Plan struct {
 	// Veil is set for KindVeil: what the proxy answers itself.
 	Veil Veil
 
+	// Undated: the statement defines or sets something, and neither gives nor moves what is in tables. What
+	// is known of it may be of a catalog that is no longer the newest, for a role that it is only recorded for.
+	Undated bool
+
 	CatalogVersion uint64
 }
 

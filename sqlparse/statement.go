@@ -116,6 +116,7 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 			Hint:    "Send the statements one by one.",
 		})
 	}
+	plan.Undated = undated(n)
 	switch x := n.GetNode().(type) {
 	case *pg.Node_SelectStmt:
 		if x.SelectStmt.IntoClause != nil {
@@ -192,8 +193,20 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 	case *pg.Node_LockStmt:
 		a.lockTable(x.LockStmt)
 	default:
+		plan.Undated = true // nothing of the catalog is looked at
 		a.notSupported()
 	}
+}
+
+// undated reports whether a statement that has a rule only defines or sets something; see Plan.Undated.
+func undated(n *pg.Node) bool {
+	switch n.GetNode().(type) {
+	case *pg.Node_TransactionStmt, *pg.Node_ConstraintsSetStmt, *pg.Node_VariableSetStmt, *pg.Node_VariableShowStmt,
+		*pg.Node_DeallocateStmt, *pg.Node_ClosePortalStmt, *pg.Node_DiscardStmt, *pg.Node_ListenStmt, *pg.Node_UnlistenStmt,
+		*pg.Node_CreateStmt, *pg.Node_ViewStmt, *pg.Node_DropStmt, *pg.Node_RenameStmt, *pg.Node_AlterTableStmt, *pg.Node_IndexStmt:
+		return true
+	}
+	return false
 }
 
 // notSupported refuses a kind of statement.

@@ -248,7 +248,7 @@ CREATE MATERIALIZED VIEW public.visit_summary AS
 -- format_phone depends on nothing but its argument: pgveil.yaml lists it as trusted.
 CREATE FUNCTION public.format_phone(phone text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '(' || left(phone, 3) || ') ' || substr(phone, 5);
+    AS $$SELECT '(' || left(phone, 3) || ') ' || substr(phone, 5)$$;
 CREATE FUNCTION public.find_patient(wanted text) RETURNS SETOF public.patients
     LANGUAGE sql STABLE
     AS 'SELECT * FROM public.patients WHERE mrn = wanted';

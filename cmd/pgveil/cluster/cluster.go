@@ -222,7 +222,7 @@ func (c *Cluster) create(ctx context.Context) error {
 		return err
 	}
 	initdb := c.command(ctx, "initdb", "--pgdata", c.data(), "--username", c.opts.User, "--pwfile", pw,
-		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	var out bytes.Buffer
 	initdb.Stdout, initdb.Stderr = &out, &out
 	p, err := spawn(initdb)

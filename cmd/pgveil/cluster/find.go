@@ -15,7 +15,7 @@ import (
 )
 
 // MinVersion is the oldest major version of PostgreSQL that is accepted.
-const MinVersion = 14
+const MinVersion = 13
 
 // BinEnv names the environment variable that points at the folder of the
 // server's binaries. When it is set nothing else is looked at.

@@ -24,7 +24,7 @@ func fakeServer(t *testing.T, version string) string {
 }
 
 func TestFind(t *testing.T) {
-	old, recent, newest := fakeServer(t, "13.4"), fakeServer(t, "16.1 (Debian 16.1-1)"), fakeServer(t, "18beta1")
+	old, recent, newest := fakeServer(t, "12.4"), fakeServer(t, "16.1 (Debian 16.1-1)"), fakeServer(t, "18beta1")
 	saved := installed
 	t.Cleanup(func() { installed = saved })
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestFind(t *testing.T) {
 		err       string
 	}{
 		{"environment first", recent, newest, nil, recent, 16, ""},
-		{"environment alone", old, newest, []string{newest}, "", 0, "PostgreSQL 13; 14 or newer"},
+		{"environment alone", old, newest, []string{newest}, "", 0, "PostgreSQL 12; 13 or newer"},
 		{"path", "", recent, []string{newest}, recent, 16, ""},
 		{"path too old", "", old, []string{recent, newest}, newest, 18, ""},
 		{"newest of the installed", "", "", []string{recent, newest, old}, newest, 18, ""},
