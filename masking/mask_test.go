@@ -297,7 +297,9 @@ func TestCheck(t *testing.T) {
 		{Spec{Method: Fixed, Value: "x"}, Type{OID: 16402, Kind: 'b', Name: "geometry"}, ""}, // NULL
 		{Spec{Method: Hash}, Type{OID: 16402}, "mask hash does not fit type with OID 16402: it serves text types, integers, numeric without a scale, uuid and bytea"},
 		{Spec{}, base(oidText), `mask "" is not known`},
-		{Spec{Method: Token}, base(oidDate), "mask token does not fit type date: it serves text types"},
+		{Spec{Method: Token}, base(oidDate), "mask token does not fit type date: it serves text types, integers, numeric without a scale and uuid"},
+		{Spec{Method: Token}, typmod(oidNumeric, "numeric", 4+10<<16+2), "mask token does not fit type numeric(10,2): it gives whole numbers, so it serves numeric without a scale"},
+		{Spec{Method: Token}, typmod(oidNumeric, "numeric", 4+4<<16), "mask token does not fit type numeric(4,0): it needs at least 5 digits"},
 		{Spec{Method: Token}, typmod(oidVarchar, "varchar", 4+30), "mask token does not fit type varchar(30): the shortest token has 31 characters; hash and fpe are shorter"},
 		{Spec{Method: Token}, typmod(oidVarchar, "varchar", 4+31), ""},
 		{Spec{Method: "encrypt"}, base(oidText), `mask "encrypt" is not known`},

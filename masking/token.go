@@ -35,8 +35,18 @@ func (s Spec) checkToken(t Type) error {
 			return s.misfit(t, fmt.Sprintf("the shortest token has %d characters; hash and fpe are shorter", tokenLength(1)))
 		}
 		return nil
+	case famInt, famUUID:
+		return nil
+	case famNumeric:
+		switch precision, scale, ok := t.numericMod(); {
+		case ok && scale != 0:
+			return s.misfit(t, "it gives whole numbers, so it serves numeric without a scale")
+		case ok && precision < minTokenPrecision:
+			return s.misfit(t, fmt.Sprintf("it needs at least %d digits", minTokenPrecision))
+		}
+		return nil
 	}
-	return s.misfit(t, "it serves text types")
+	return s.misfit(t, "it serves text types, integers, numeric without a scale and uuid")
 }
 
 // tokenKeys open and make the tokens of one class group.
@@ -135,6 +145,12 @@ type textToken struct {
 }
 
 func (k *Keys) compileToken(c Column, st style, redacted *constant) (Cell, error) {
+	switch familyOf(c.Type) {
+	case famInt, famNumeric:
+		return k.compileNumberToken(c, redacted)
+	case famUUID:
+		return k.compileUUIDToken(c, redacted)
+	}
 	keys, err := k.tokensOf(c)
 	if err != nil {
 		return nil, err
