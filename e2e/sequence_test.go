@@ -11,11 +11,10 @@ import (
 )
 
 // Statements of the same shape for the two connections of a comparison: refused is one that pgveil refuses
-// and PostgreSQL runs; denied is one that PostgreSQL does not accept, at the same place: when it is parsed, also
-// in a transaction that has failed.
+// and PostgreSQL runs; denied is one that PostgreSQL does not accept, at the same place: when it is analysed.
 const (
 	refused = "SELECT patient_id FROM patients ORDER BY last_name"
-	denied  = "SELECT patient_id FROM patients ORDER last_name"
+	denied  = "SELECT patient_id FROM patients ORDER BY no_such_name"
 )
 
 // TestSequences holds the order of replies and the state of transactions against PostgreSQL's own. Where pgveil
@@ -89,6 +88,12 @@ func TestSequences(t *testing.T) {
 		{"error at the run in a pipeline", func(string) []pgproto3.FrontendMessage {
 			return together(x(ssn), x("SELECT 1/0"), x(ssn), end, x(ssn), end)
 		}},
+		{"refused in a failed transaction", func(no string) []pgproto3.FrontendMessage {
+			return together(q("BEGIN"), q("SELECT 1/0"), q(no), x(no), end, list(parse("later", no)), end, q("SELEC 1"), x("ROLLBACK"), x(no), end, x(no), end)
+		}},
+		{"refused behind the end of a failed transaction", func(no string) []pgproto3.FrontendMessage {
+			return together(q("BEGIN; SELECT 1/0"), x("ROLLBACK"), x(no), end, q("BEGIN; SAVEPOINT a; SELECT 1/0"), q(no), q("ROLLBACK TO a"), q(no), q("ROLLBACK"), q(no))
+		}},
 		{"error of the parser", func(string) []pgproto3.FrontendMessage {
 			return together(q("SELEC 1"), x("SELEC 1"), x(ok), end, q(ok))
 		}},
@@ -153,7 +158,7 @@ func TestSequences(t *testing.T) {
 			}
 			veiled, plain := p.wire(clinic.Developer), onWire(t, direct(t, clinic.Developer))
 			got, want := veiled.ask(c.steps(refused)...), plain.ask(c.steps(denied)...)
-			if g := script(got); g != strings.ReplaceAll(script(want), "E42601", "E42501") && g != script(want) {
+			if g := script(got); g != strings.ReplaceAll(script(want), "E42703", "E42501") && g != script(want) {
 				t.Errorf("replies\n%s, direct\n%s", g, script(want))
 			}
 			for _, leak := range s.find(veiled.received(), "") {

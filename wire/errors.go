@@ -42,6 +42,7 @@ var (
 	kindEncoding         = Kind{"statement_encoding", "22021", SeverityError, "The statement is not valid UTF-8.", "Send the statement in UTF-8."}
 	kindClientEncoding   = Kind{"client_encoding", "0A000", SeverityError, "client_encoding is not UTF8 and the statement is not plain ASCII.", "SET client_encoding TO 'UTF8'."}
 	kindConversion       = Kind{"result_encoding", "42501", SeverityError, "A value computed from protected columns goes out in an encoding that lacks characters of the server's: whether that fails would tell what is in the value.", "SET client_encoding TO 'UTF8'."}
+	kindAborted          = Kind{"transaction_aborted", "25P02", SeverityError, "The transaction has failed, and the statement would be refused in any other.", "ROLLBACK first."}
 	kindBackslash        = Kind{"backslash", "0A000", SeverityError, "standard_conforming_strings is off and the statement has a backslash.", "SET standard_conforming_strings TO on."}
 	kindFunctionCall     = Kind{"function_call_refused", "0A000", SeverityFatal, "The function call interface tells nothing of what the result depends on.", "Call the function in a SELECT."}
 	kindCopy             = Kind{"copy_refused", "0A000", SeverityFatal, "The server began a COPY that was not decided for a masked role.", "Look into pgveil's log."}
@@ -60,7 +61,7 @@ func Kinds() []Kind {
 		kindParameterRefused, kindReplication, kindProtocolVersion, kindProtocol, kindUpstreamProtocol,
 		kindConnections, kindLoginTimeout, kindUnreachable, kindVerifier, kindUpstreamLost, kindShutdown,
 		kindStatementTooLong, kindStatementComplex, kindRowTooLong, kindTooMuch, kindEncoding,
-		kindClientEncoding, kindConversion, kindBackslash, kindFunctionCall, kindCopy, kindWitness, kindStale,
+		kindClientEncoding, kindConversion, kindAborted, kindBackslash, kindFunctionCall, kindCopy, kindWitness, kindStale,
 		kindNoRowProgram, kindUndecided, kindAudit, kindInternal,
 	}
 }
@@ -208,6 +209,11 @@ func ClientEncoding(encoding string) *Error {
 func Unconvertible(what string) *Error {
 	return kindConversion.error("values computed from protected columns are not converted to "+what,
 		"The conversion fails where the encoding lacks a character, which would tell what is in a value.", "SET client_encoding TO 'UTF8', in a query string of its own.")
+}
+
+// TransactionAborted refuses a statement in a failed transaction, in PostgreSQL's words.
+func TransactionAborted() *Error {
+	return kindAborted.error("current transaction is aborted, commands ignored until end of transaction block", "", "")
 }
 
 // Backslash refuses a statement whose strings pgveil and the server could read differently.

@@ -235,6 +235,7 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 	}
 	if refusal != nil {
 		s.refuseQuery(sql, refusal, info)
+		s.q.last().ends = v != nil && len(v.Statements) > 1 && endsTransaction(v.Statements[0])
 		return true, nil
 	}
 	var also [][]*Statement

@@ -53,6 +53,9 @@ const (
 // is not; ready is then false.
 func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
 	if s.path.now != "" && !(s.path.pending && s.q.len() > 0) {
+		if s.probing.state == probeFailed {
+			s.probing.state = probeNone // it failed with a transaction that is over
+		}
 		return nil, true
 	}
 	if s.status == 'E' && s.q.runsNothing() {

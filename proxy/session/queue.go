@@ -28,6 +28,7 @@ type entry struct {
 	injected bool        // the session's own: the reply goes no further
 	last     bool        // the last of a probe
 	refused  bool        // it has taken its place
+	ends     bool        // refused: the text begins with a statement that ends a failed transaction
 	refusal  *wire.Error // the reply will be an error, and this takes its place
 	verdict  *Verdict    // kQuery; nil: not decided (a clear role's)
 	audit    *AuditInfo  // of the refusal
@@ -103,6 +104,9 @@ func (q *queue) head() *entry {
 	}
 	return &q.e[q.first]
 }
+
+// last returns the entry pushed last.
+func (q *queue) last() *entry { return &q.e[len(q.e)-1] }
 
 // runsNothing reports whether nothing that is under way can change the state of the transaction.
 func (q *queue) runsNothing() bool {

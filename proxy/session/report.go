@@ -67,9 +67,16 @@ func (s *Session) refused(h *entry) {
 	}
 	s.recordRefusal(h)
 	if s.muted == nil {
-		s.toClient.append(wire.AppendErrorResponse(s.toClient.bytes(), h.refusal))
+		e := h.refusal
+		if s.aborted && !h.ends && e.Code != syntaxError {
+			e = wire.TransactionAborted() // PostgreSQL does not look further into a statement
+		}
+		s.toClient.append(wire.AppendErrorResponse(s.toClient.bytes(), e))
 	}
 }
+
+// syntaxError is the SQLSTATE of a text that no parser takes, which is told in a failed transaction, too.
+const syntaxError = "42601"
 
 func (s *Session) notice(m, body []byte, stable bool) {
 	if !s.masked {

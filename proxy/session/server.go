@@ -287,6 +287,7 @@ func (s *Session) complete(m, body []byte, stable bool) {
 	if !s.begin(h) {
 		return
 	}
+	s.aborted = false // in a failed transaction nothing succeeds but its end
 	if st := s.run.stmt; st != nil && st.Action == Answer && s.muted == nil {
 		s.toClient.append(wire.AppendCommandComplete(s.toClient.bytes(), st.AnswerTag))
 	} else {
@@ -371,7 +372,7 @@ func (s *Session) ready(m, body []byte, stable bool) {
 		last = h.last
 		s.q.pop()
 	}
-	s.status = status
+	s.status, s.aborted = status, status == 'E'
 	if s.q.len() == 0 {
 		s.settingsPending, s.settle = false, false
 	}

@@ -103,6 +103,7 @@ type Session struct {
 	muted    *wire.Error // a result was refused on the way: nothing passes until ReadyForQuery
 	mutedBy  kind        // kQuery: its own, otherwise that of a Sync
 	status   byte        // transaction status of the last ReadyForQuery
+	aborted  bool        // the transaction has failed, and nothing has ended it since
 
 	run     execution
 	fields  []wire.Field
