@@ -71,6 +71,7 @@ type CopyRewriter struct {
 	rows   int64
 	value  []byte // scratch: a cell, unescaped
 	masked []byte // scratch: a cell, masked
+	other  []byte // scratch: a cell that another one's mask sees
 }
 
 type copyStage uint8
@@ -289,6 +290,8 @@ func (r *CopyRewriter) row(dst, row []byte) ([]byte, error) {
 	r.rows++
 	run, pos := 0, 0 // row[run:pos] passes, not yet copied
 	last := len(r.layout.Cells) - 1
+	var other []byte // of the last cell that saw another one
+	otherColumn := -1
 	for i := range r.layout.Cells {
 		c := &r.layout.Cells[i]
 		end, value, null, err := r.field(row, pos, c.Masker != nil)
@@ -301,31 +304,66 @@ func (r *CopyRewriter) row(dst, row []byte) ([]byte, error) {
 		if c.Masker != nil && (!null || c.Nulls) {
 			dst = append(dst, row[run:pos]...)
 			run = end
-			if dst, err = r.mask(dst, i, value, null); err != nil {
-				return dst, err
+			if c.Pair != nil && c.Other != otherColumn {
+				if other, err = r.column(row, c.Other); err != nil {
+					return dst, err
+				}
+				otherColumn = c.Other
+				if _, value, null, err = r.field(row, pos, true); err != nil { // the scratch for values is one
+					return dst, err
+				}
 			}
+			dst = r.mask(dst, i, value, other, null)
 		}
 		pos = end + 1
 	}
 	return append(dst, row[run:]...), nil
 }
 
+// column gives the value of one field of a text or CSV row; nil is NULL.
+func (r *CopyRewriter) column(row []byte, column int) ([]byte, error) {
+	if column < 0 || column >= len(r.layout.Cells) {
+		return nil, errRowColumns
+	}
+	pos := 0
+	for i := 0; ; i++ {
+		end, value, null, err := r.field(row, pos, i == column)
+		switch {
+		case err != nil:
+			return nil, err
+		case i < column:
+			if row[end] != r.layout.Delimiter {
+				return nil, errRowColumns
+			}
+			pos = end + 1
+			continue
+		case null:
+			return nil, nil
+		}
+		r.other = append(r.other[:0], value...)
+		if r.other == nil {
+			r.other = []byte{}
+		}
+		return r.other, nil
+	}
+}
+
 // mask appends the masked form of a cell.
-func (r *CopyRewriter) mask(dst []byte, i int, value []byte, null bool) ([]byte, error) {
+func (r *CopyRewriter) mask(dst []byte, i int, value, other []byte, null bool) []byte {
 	if null {
 		value = nil
 	} else if value == nil {
 		value = []byte{}
 	}
-	out, ok := r.layout.Cells[i].Masker.MaskCell(r.masked[:0], value)
+	out, ok := r.layout.Cells[i].mask(r.masked[:0], value, other)
 	if !ok {
-		return append(dst, r.layout.Null...), nil
+		return append(dst, r.layout.Null...)
 	}
 	r.masked = out
 	if r.layout.Format == CopyText {
-		return r.escape(dst, out), nil
+		return r.escape(dst, out)
 	}
-	return r.quote(dst, out, r.layout.ForceQuote != nil && r.layout.ForceQuote[i]), nil
+	return r.quote(dst, out, r.layout.ForceQuote != nil && r.layout.ForceQuote[i])
 }
 
 // field finds the end of the field at pos of a text or CSV row, and its value when that is wanted.

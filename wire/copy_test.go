@@ -21,6 +21,32 @@ func (m replaced) MaskCell(dst, cell []byte) ([]byte, bool) {
 	return append(dst, m...), true
 }
 
+// TestCopyPair: a mask sees the value of another column as it is, in each format.
+func TestCopyPair(t *testing.T) {
+	cells := []Cell{with(1), {Masker: stars{}}, with(1), with(3), {}}
+	for _, l := range []*CopyLayout{
+		{Format: CopyText, Delimiter: '\t', Null: `\N`, Cells: cells},
+		{Format: CopyCSV, Delimiter: ',', Quote: '"', Escape: '"', Null: "", Cells: cells},
+		{Format: CopyBinary, Cells: cells},
+	} {
+		x, y, z, empty := []byte("x\ty,\"z\""), []byte("a\nb\t\"c"), []byte("plain"), []byte("")
+		in := [][][]byte{{x, y, z, nil, empty}, {z, nil, x, y, nil}, {nil, z, y, empty, x}}
+		want := [][][]byte{
+			{[]byte("x\ty,\"z\"|a\nb\t\"c"), []byte("******"), []byte("plain|a\nb\t\"c"), nil, empty},
+			{nil, nil, nil, []byte("a\nb\t\"c|a\nb\t\"c"), nil},
+			{nil, []byte("*****"), []byte("a\nb\t\"c|plain"), []byte("|"), x},
+		}
+		r := NewCopyRewriter(l, 1<<20)
+		got, err := r.Append(nil, copyWriter(l, in))
+		if err == nil {
+			err = r.End()
+		}
+		if err != nil || !bytes.Equal(got, copyWriter(l, want)) {
+			t.Errorf("format %d: %q, err %v; want %q", l.Format, got, err, copyWriter(l, want))
+		}
+	}
+}
+
 // copyWriter writes rows as PostgreSQL does (docs, COPY, File Formats). nil is NULL.
 func copyWriter(l *CopyLayout, rows [][][]byte) []byte {
 	var out []byte

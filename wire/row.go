@@ -46,10 +46,25 @@ type CellMasker interface {
 	MaskCell(dst, cell []byte) (out []byte, ok bool)
 }
 
+// PairMasker is a CellMasker that sees another cell of the row, too: nil when that is NULL.
+type PairMasker interface {
+	MaskPair(dst, cell, other []byte) (out []byte, ok bool)
+}
+
 // Cell says what happens to one column's cells.
 type Cell struct {
 	Masker CellMasker // nil: the cell passes as it is
 	Nulls  bool       // a NULL cell is masked too: MaskCell gets a nil cell
+	Pair   PairMasker // not nil: it masks in Masker's place, and sees the cell of column Other as the server sent it
+	Other  int
+}
+
+// mask gives the masked form of a cell.
+func (c *Cell) mask(dst, cell, other []byte) (out []byte, ok bool) {
+	if c.Pair != nil {
+		return c.Pair.MaskPair(dst, cell, other)
+	}
+	return c.Masker.MaskCell(dst, cell)
 }
 
 // RowRewriter rewrites the rows of one result. It is immutable and may be
@@ -61,9 +76,8 @@ type RowRewriter struct {
 }
 
 type maskedCell struct {
-	skip   int // columns that pass before this one
-	masker CellMasker
-	nulls  bool
+	skip int // columns that pass before this one
+	cell Cell
 }
 
 // NewRowRewriter returns the rewriter for rows of exactly len(cells) columns.
@@ -74,7 +88,7 @@ func NewRowRewriter(cells []Cell) *RowRewriter {
 		if c.Masker == nil {
 			continue
 		}
-		r.masked = append(r.masked, maskedCell{skip: i - last - 1, masker: c.Masker, nulls: c.Nulls})
+		r.masked = append(r.masked, maskedCell{skip: i - last - 1, cell: c})
 		last = i
 	}
 	r.rest = len(cells) - last - 1
@@ -113,7 +127,9 @@ func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
 	if len(body) < 2 || int(binary.BigEndian.Uint16(body)) != r.columns {
 		return dst, errRowColumns
 	}
-	run, pos := 0, 2 // body[run:pos] passes, not yet copied
+	run, pos := 0, 2  // body[run:pos] passes, not yet copied
+	var other []byte  // of the last cell that saw another one
+	otherColumn := -1 // where that stands
 	for i := range r.masked {
 		m := &r.masked[i]
 		var ok bool
@@ -126,12 +142,18 @@ func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
 			return dst[:start], errBadLength
 		}
 		run, pos = next, next
-		if cell == nil && !m.nulls {
+		if cell == nil && !m.cell.Nulls {
 			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
 			continue
 		}
+		if m.cell.Pair != nil && m.cell.Other != otherColumn {
+			if other, ok = columnAt(body, m.cell.Other, r.columns); !ok {
+				return dst[:start], errBadLength
+			}
+			otherColumn = m.cell.Other
+		}
 		at := len(dst)
-		out, notNull := m.masker.MaskCell(append(dst, 0, 0, 0, 0), cell)
+		out, notNull := m.cell.mask(append(dst, 0, 0, 0, 0), cell, other)
 		if !notNull {
 			dst = append(dst[:at], 0xff, 0xff, 0xff, 0xff)
 			continue
@@ -155,6 +177,19 @@ func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
 		return dst[:start], errTrailing
 	}
 	return append(dst, body[run:]...), nil
+}
+
+// columnAt returns the cell of one of a tuple's columns; nil is NULL.
+func columnAt(body []byte, column, columns int) (cell []byte, ok bool) {
+	if column < 0 || column >= columns {
+		return nil, false
+	}
+	pos, ok := skipCells(body, 2, column)
+	if !ok {
+		return nil, false
+	}
+	cell, _, ok = cellAt(body, pos)
+	return cell, ok
 }
 
 // cellAt returns the cell at pos and where the next one begins; nil is NULL.

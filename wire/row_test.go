@@ -29,6 +29,21 @@ type shrinker struct{}
 
 func (shrinker) MaskCell(dst, _ []byte) ([]byte, bool) { return dst[:0], true }
 
+// joined shows what a mask sees of another cell.
+type joined struct{}
+
+func (joined) MaskCell(dst, _ []byte) ([]byte, bool) { return append(dst, "alone"...), true }
+
+func (joined) MaskPair(dst, cell, other []byte) ([]byte, bool) {
+	if other == nil {
+		return dst, false
+	}
+	return append(append(append(dst, cell...), '|'), other...), true
+}
+
+// with is a cell that is masked with another column's.
+func with(column int) Cell { return Cell{Masker: joined{}, Pair: joined{}, Other: column} }
+
 func body(cells ...[]byte) []byte { return AppendDataRow(nil, cells...)[HeaderSize:] }
 
 func TestRowRewriter(t *testing.T) {
@@ -50,6 +65,9 @@ func TestRowRewriter(t *testing.T) {
 		{"NULL stays", []Cell{m, {Masker: constant("x")}}, [][]byte{nil, nil}, [][]byte{nil, nil}},
 		{"NULL masked", []Cell{pass, {Masker: constant("x"), Nulls: true}}, [][]byte{nil, nil}, [][]byte{nil, []byte("x")}},
 		{"to NULL", []Cell{{Masker: null{}}, pass}, [][]byte{a, b}, [][]byte{nil, b}},
+		{"with another", []Cell{with(2), with(2), m}, [][]byte{a, nil, b}, [][]byte{[]byte("alpha|beta"), nil, []byte("****")}},
+		{"with an earlier one", []Cell{m, with(0), with(2), pass}, [][]byte{a, b, c, nil}, [][]byte{[]byte("*****"), []byte("beta|alpha"), []byte("|"), nil}},
+		{"with NULL", []Cell{pass, with(0)}, [][]byte{nil, b}, [][]byte{nil, nil}},
 		{"empty is not NULL", []Cell{{Masker: constant("x")}}, [][]byte{c}, [][]byte{[]byte("x")}},
 	} {
 		r := NewRowRewriter(tc.cells)
@@ -73,6 +91,8 @@ func TestRowRewriterRefuses(t *testing.T) {
 	}{
 		{"empty", []Cell{m}, nil},
 		{"half a count", []Cell{m}, []byte{0}},
+		{"another column that is not there", []Cell{with(1)}, body([]byte("a"))},
+		{"another cell beyond the end", []Cell{with(1), pass}, []byte("\x00\x02\x00\x00\x00\x01a\x00\x00\x00\x09b")},
 		{"too few columns", []Cell{m, m}, body([]byte("a"))},
 		{"too many columns", []Cell{m}, body([]byte("a"), []byte("b"))},
 		{"cell beyond the end", []Cell{m}, []byte("\x00\x01\x00\x00\x00\x09a")},
