@@ -19,6 +19,7 @@ var benchCells = []struct {
 	{base(oidFloat8), "98.6", string(binary.BigEndian.AppendUint64(nil, math.Float64bits(98.6)))},
 	{base(oidDate), "1984-02-29", "\xff\xff\xe9\x68"},
 	{base(oidTimestampTZ), "1984-02-29 12:13:14.15+02", string(binary.BigEndian.AppendUint64(nil, -500000000000000&math.MaxUint64))},
+	{base(oidInet), "192.0.2.77", "\x02\x20\x00\x04\xc0\x00\x02\x4d"},
 	{base(oidUUID), "123e4567-e89b-12d3-a456-426614174000", "\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"},
 	{base(oidBytea), `\xdeadbeef`, "\xde\xad\xbe\xef"},
 	{base(oidJSONB), `{"ssn": "123-45-6789"}`, "\x01" + `{"ssn": "123-45-6789"}`},
@@ -28,7 +29,8 @@ var benchCells = []struct {
 func benchSpecs() []Spec {
 	return []Spec{
 		{Method: Redact}, {Method: Null}, {Method: Fixed, Value: "42"}, {Method: Fixed, Value: "2001-02-03"},
-		partial(0, 4), {Method: Hash}, {Method: Token}, to(ToYear), to(ToZip3), to(ToAge90), bucket(10),
+		partial(0, 4), {Method: Hash}, {Method: Token}, to(ToYear), to(ToZip3), to(ToAge90), bucket(10), to(ToHour), toPrefix(24),
+		{Method: Shift, Days: 30}, {Method: Noise, Percent: 10},
 	}
 }
 

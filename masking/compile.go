@@ -21,6 +21,8 @@ type Column struct {
 	Class   string // the class that the mask was chosen for; keyed masks use its part before the first dot
 	Spec    Spec
 	Session Session
+	Name    string     // the source column's name in its table, not the alias; pseudonym may go by it
+	Key     *KeyColumn // shift: the result column that holds the key of the row's subject; nil when there is none
 }
 
 // errNoKey is what a keyed mask without a key file gives.
@@ -58,13 +60,17 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return k.compileToken(c, st, redacted)
 	case Generalize:
 		return compileGeneralize(c, st, redacted)
+	case Shift:
+		return k.compileShift(c, st, redacted)
+	case Noise:
+		return k.compileNoise(c, st, redacted)
 	}
 	return nil, fmt.Errorf("mask %s is not supported yet", c.Spec.Method)
 }
 
 // Check reports whether the mask can serve the type. Redact, null and fixed
 // serve every type: where no valid value can be built the result is NULL.
-// Partial, hash, token, fpe and generalize serve the arrays of the types that they serve.
+// The masks of elementwise serve the arrays of the types that they serve.
 func (s Spec) Check(t Type) error {
 	if familyOf(t) == famArray && s.elementwise() {
 		if familyOf(t.element()) == famArray {
@@ -97,6 +103,10 @@ func (s Spec) Check(t Type) error {
 		return s.checkToken(t)
 	case Generalize:
 		return s.checkGeneralize(t)
+	case Shift:
+		return s.checkShift(t)
+	case Noise:
+		return s.checkNoise(t)
 	}
 	return fmt.Errorf("mask %q is not known", string(s.Method))
 }
@@ -104,7 +114,7 @@ func (s Spec) Check(t Type) error {
 // elementwise reports whether the mask goes over an array's elements.
 func (s Spec) elementwise() bool {
 	switch s.Method {
-	case Partial, Hash, Token, FPE, Generalize:
+	case Partial, Hash, Token, FPE, Generalize, Shift, Noise:
 		return true
 	}
 	return false

@@ -5,24 +5,55 @@ import (
 	"time"
 )
 
-// read gives the day that a cell tells, of a timestamptz in UTC. It is false
+// momentReader reads dates and timestamps of one column.
+type momentReader struct {
+	family family
+	format int16
+	style  style
+}
+
+// civil gives the day that a cell tells, of a timestamptz in UTC. It is false
 // for infinity and for what is no value of the type in the session's style.
-func (d *dateCell) read(cell []byte) (civil, bool) {
-	if d.format == binaryFormat {
-		return d.readBinary(cell)
-	}
-	p := dateParser{rest: cell, style: &d.style}
-	switch d.family {
-	case famDate:
+func (m *momentReader) civil(cell []byte) (civil, bool) {
+	if m.format == textFormat && m.family == famDate {
+		p := dateParser{rest: cell, style: &m.style}
 		c, ok := p.date()
 		return p.era(c, ok)
-	case famTimestamp:
-		c, _, ok := p.timestamp()
-		return p.era(c, ok)
-	case famTimestampTZ:
-		return p.timestampTZ()
 	}
-	return civil{}, false
+	days, _, ok := m.read(cell)
+	return civilFromDays(days), ok
+}
+
+// read gives days from 2000-01-01 and the microseconds within the day, 0 of a
+// date; otherwise it is as civil.
+func (m *momentReader) read(cell []byte) (days, within int64, ok bool) {
+	if m.format == binaryFormat {
+		return m.readBinary(cell)
+	}
+	p := dateParser{rest: cell, style: &m.style}
+	var c civil
+	var micros int64
+	switch m.family {
+	case famDate:
+		c, ok = p.date()
+		c, ok = p.era(c, ok)
+		days = c.days()
+		return days, 0, ok && days >= minDate && days <= maxDate
+	case famTimestamp:
+		c, micros, ok = p.timestamp()
+		if c, ok = p.era(c, ok); !ok {
+			return 0, 0, false
+		}
+	case famTimestampTZ:
+		if c, micros, ok = p.timestampTZ(); !ok {
+			return 0, 0, false
+		}
+	default:
+		return 0, 0, false
+	}
+	days = c.days() + floorDiv(micros, microsPerDay) // 24:00:00, and UTC's other day
+	within = floorMod(micros, microsPerDay)
+	return days, within, days >= minDate && days <= maxTimestampDay
 }
 
 // Bounds of the types (PostgreSQL docs, section 8.5): dates to the year
@@ -34,25 +65,22 @@ const (
 	maxTimestamp = 9_223_371_331_199_999_999 // 294276-12-31 23:59:59.999999
 )
 
-func (d *dateCell) readBinary(cell []byte) (civil, bool) {
-	if d.family == famDate {
+// maxTimestampDay is the last day of a timestamp.
+const maxTimestampDay = maxTimestamp / microsPerDay
+
+func (m *momentReader) readBinary(cell []byte) (days, within int64, ok bool) {
+	if m.family == famDate {
 		if len(cell) != 4 {
-			return civil{}, false
+			return 0, 0, false
 		}
-		days := int64(int32(binary.BigEndian.Uint32(cell)))
-		if days < minDate || days > maxDate {
-			return civil{}, false
-		}
-		return civilFromDays(days), true
+		days = int64(int32(binary.BigEndian.Uint32(cell)))
+		return days, 0, days >= minDate && days <= maxDate
 	}
 	if len(cell) != 8 {
-		return civil{}, false
+		return 0, 0, false
 	}
 	micros := int64(binary.BigEndian.Uint64(cell))
-	if micros < minTimestamp || micros > maxTimestamp {
-		return civil{}, false
-	}
-	return civilFromDays(floorDiv(micros, microsPerDay)), true
+	return floorDiv(micros, microsPerDay), floorMod(micros, microsPerDay), micros >= minTimestamp && micros <= maxTimestamp
 }
 
 // dateParser reads the text that the server writes under one DateStyle
@@ -146,28 +174,35 @@ func (p *dateParser) era(c civil, ok bool) (civil, bool) {
 	return c, len(p.rest) == 0
 }
 
-// clock reads HH:MM:SS with up to six digits of fraction, in seconds.
-func (p *dateParser) clock() (seconds int, ok bool) {
+// clock reads HH:MM:SS with up to six digits of fraction, in microseconds.
+func (p *dateParser) clock() (micros int64, ok bool) {
 	h, ok1 := p.number(2, 2)
 	ok1 = ok1 && p.take(':')
 	m, ok2 := p.number(2, 2)
 	ok2 = ok2 && p.take(':')
 	s, ok3 := p.number(2, 2)
+	micros = int64(h*3600+m*60+s) * 1_000_000
 	if p.take('.') {
-		if _, ok := p.number(1, 6); !ok {
+		had := len(p.rest)
+		fraction, ok := p.number(1, 6)
+		if !ok {
 			return 0, false
 		}
+		for range 6 - (had - len(p.rest)) {
+			fraction *= 10
+		}
+		micros += int64(fraction)
 	}
-	return h*3600 + m*60 + s, ok1 && ok2 && ok3 && h <= 24 && m < 60 && s <= 60
+	return micros, ok1 && ok2 && ok3 && h <= 24 && m < 60 && s <= 60
 }
 
 // timestamp reads day and time of day, without zone and era.
-func (p *dateParser) timestamp() (c civil, seconds int, ok bool) {
+func (p *dateParser) timestamp() (c civil, micros int64, ok bool) {
 	if p.style.date != stylePostgres {
 		c, ok1 := p.date()
 		ok1 = ok1 && p.take(' ')
-		seconds, ok2 := p.clock()
-		return c, seconds, ok1 && ok2
+		micros, ok2 := p.clock()
+		return c, micros, ok1 && ok2
 	}
 	// Mon Jan 02 15:04:05 2006, or Mon 02 Jan 15:04:05 2006
 	ok = len(p.word()) == 3 && p.take(' ')
@@ -183,11 +218,11 @@ func (p *dateParser) timestamp() (c civil, seconds int, ok bool) {
 		day, okDay = p.number(2, 2)
 	}
 	ok = ok && p.take(' ')
-	seconds, okClock = p.clock()
+	micros, okClock = p.clock()
 	ok = ok && p.take(' ')
 	c = civil{month: month, day: day}
 	c.year, okYear = p.number(4, maxYearDigits)
-	return c, seconds, ok && okDay && okClock && okYear && c.valid()
+	return c, micros, ok && okDay && okClock && okYear && c.valid()
 }
 
 func monthNumber(word []byte) int {
@@ -199,16 +234,17 @@ func monthNumber(word []byte) int {
 	return 0
 }
 
-// timestampTZ reads a timestamptz and gives its day in UTC.
-func (p *dateParser) timestampTZ() (civil, bool) {
-	local, seconds, ok := p.timestamp()
+// timestampTZ reads a timestamptz: a day and microseconds from its midnight in
+// UTC, which may be negative or more than a day.
+func (p *dateParser) timestampTZ() (c civil, micros int64, ok bool) {
+	c, micros, ok = p.timestamp()
 	if !ok {
-		return civil{}, false
+		return civil{}, 0, false
 	}
 	offset, known := 0, false
 	if p.style.date != styleISO {
 		if !p.take(' ') {
-			return civil{}, false
+			return civil{}, 0, false
 		}
 		abbreviation := p.word()
 		switch {
@@ -217,19 +253,13 @@ func (p *dateParser) timestampTZ() (civil, bool) {
 		case string(abbreviation) == "UTC" || string(abbreviation) == "GMT":
 			known = true
 		default:
-			offset, known = p.zoneOffset(local, seconds, abbreviation)
+			offset, known = p.zoneOffset(c, int(micros/1_000_000), abbreviation)
 		}
 	} else {
 		offset, known = p.offset()
 	}
-	if !known {
-		return civil{}, false
-	}
-	local, ok = p.era(local, true)
-	if !ok {
-		return civil{}, false
-	}
-	return civilFromDays(local.days() + floorDiv(int64(seconds-offset), secondsPerDay)), true
+	c, ok = p.era(c, known)
+	return c, micros - int64(offset)*1_000_000, ok
 }
 
 // offset reads +HH[:MM[:SS]], in seconds east of UTC.

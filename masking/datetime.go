@@ -24,14 +24,32 @@ func (c civil) days() int64 {
 	return (time.Date(c.year, time.Month(c.month), c.day, 0, 0, 0, 0, time.UTC).Unix() - epochUnix) / secondsPerDay
 }
 
-// appendDate writes a date of the years 1 to 9999, in the session's style if as text.
+// appendDate writes a date, in the session's style if as text.
 func appendDate(dst []byte, format int16, st style, days int64) []byte {
 	if format == binaryFormat {
 		return binary.BigEndian.AppendUint32(dst, uint32(int32(days)))
 	}
-	return appendCivil(dst, st, civilFromDays(days))
+	c := civilFromDays(days)
+	return appendEra(appendCivil(dst, st, c), c)
 }
 
+// appendEra writes what ends the text of a date or timestamp before Christ.
+func appendEra(dst []byte, c civil) []byte {
+	if c.year < 1 {
+		return append(dst, " BC"...)
+	}
+	return dst
+}
+
+// shownYear is the year as it is written, without the era.
+func (c civil) shownYear() int {
+	if c.year < 1 {
+		return 1 - c.year
+	}
+	return c.year
+}
+
+// appendCivil writes a day without its era.
 func appendCivil(dst []byte, st style, c civil) []byte {
 	first, second := c.month, c.day
 	if st.dayFirst || st.date == styleGerman {
@@ -45,7 +63,7 @@ func appendCivil(dst []byte, st style, c civil) []byte {
 		separator = '.'
 	case stylePostgres:
 	case styleISO, styleUnknown: // ISO is read back under every style
-		dst = appendPadded(dst, c.year, 4)
+		dst = appendPadded(dst, c.shownYear(), 4)
 		dst = append(dst, '-')
 		dst = appendPadded(dst, c.month, 2)
 		dst = append(dst, '-')
@@ -55,10 +73,10 @@ func appendCivil(dst []byte, st style, c civil) []byte {
 	dst = append(dst, separator)
 	dst = appendPadded(dst, second, 2)
 	dst = append(dst, separator)
-	return appendPadded(dst, c.year, 4)
+	return appendPadded(dst, c.shownYear(), 4)
 }
 
-// appendTimestamp writes a timestamp of the years 1 to 9999; with a zone it is in UTC.
+// appendTimestamp writes a timestamp; with a zone it is in UTC.
 func appendTimestamp(dst []byte, format int16, st style, zone bool, micros int64) []byte {
 	if format == binaryFormat {
 		return binary.BigEndian.AppendUint64(dst, uint64(micros))
@@ -82,7 +100,7 @@ func appendTimestamp(dst []byte, format int16, st style, zone bool, micros int64
 		dst = append(dst, ' ')
 		dst = appendTime(dst, within)
 		dst = append(dst, ' ')
-		dst = appendPadded(dst, c.year, 4)
+		dst = appendPadded(dst, c.shownYear(), 4)
 	} else {
 		dst = appendCivil(dst, st, c)
 		dst = append(dst, ' ')
@@ -95,7 +113,7 @@ func appendTimestamp(dst []byte, format int16, st style, zone bool, micros int64
 	default:
 		dst = append(dst, " UTC"...)
 	}
-	return dst
+	return appendEra(dst, c)
 }
 
 // appendTime writes a time of day, without trailing zeros of the fraction.

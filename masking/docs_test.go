@@ -103,8 +103,8 @@ func fitting(typ Type) (masks []string) {
 			continue
 		case Generalize:
 			name += " " + strings.TrimSuffix(strings.TrimPrefix(spec.String(), "generalize("), ")")
-			if spec.To == ToBucket {
-				name = "generalize bucket N"
+			if spec.To == ToBucket || spec.To == ToPrefix {
+				name = "generalize " + spec.To + " N"
 			}
 		}
 		if spec.Check(typ) == nil && !forms[name] {
@@ -159,6 +159,10 @@ func exampleTable(t *testing.T) string {
 		{to(ToYear), base(oidTimestampTZ), "2024-12-31 23:30:00-05"},
 		{to(ToDecade), base(oidDate), "1984-02-29"},
 		{to(ToYear), base(oidDate), "infinity"},
+		{to(ToHour), base(oidTimestamp), "2024-02-29 12:13:14.5"},
+		{to(ToMonth), base(oidText), "2024-02-29T12:13:14Z"},
+		{toPrefix(24), base(oidInet), "192.0.2.77"},
+		{toPrefix(24), base(oidText), "2001:db8:1:2::77"},
 		{to(ToZip3), base(oidText), "02139-4307"},
 		{to(ToZip3), base(oidText), "20301"},
 		{to(ToZip3), base(oidText), "K1A 0B1"},
@@ -167,6 +171,10 @@ func exampleTable(t *testing.T) string {
 		{to(ToAge90), base(oidInt4), "97"},
 		{to(ToAge90), base(oidText), "97"},
 		{bucket(10), base(oidInt4), "42"},
+		{Spec{Method: Shift, Days: 30}, base(oidDate), "1984-02-29"},
+		{Spec{Method: Shift, Days: 30}, base(oidTimestampTZ), "2024-12-31 23:30:00-05"},
+		{Spec{Method: Noise, Percent: 10}, base(oidInt4), "120"},
+		{Spec{Method: Noise, Percent: 10}, base(oidNumeric), "1234.50"},
 		{bucket(10), base(oidNumeric), "-0.5"},
 		{bucket(1000), base(oidFloat8), "61250.75"},
 	} {

@@ -117,7 +117,7 @@ func checkHides(t *testing.T, spec Spec, typ Type, format int16, session Session
 				}
 			}
 		case ToYear:
-			if session.DateStyle == "" && format == textFormat && !bytes.HasPrefix(out[4:], []byte("-01-01")) {
+			if session.DateStyle == "" && format == textFormat && familyOf(typ) != famText && !bytes.HasPrefix(out[4:], []byte("-01-01")) {
 				t.Errorf("%s of %s %q: %q", spec, typ, cell, out)
 			}
 		}
@@ -152,8 +152,8 @@ func validCell(typ Type, format int16, st style, cell []byte) bool {
 		return n == 0 || characters <= n && (typ.OID != oidBpchar || characters == n)
 	case famDate, famTimestamp, famTimestampTZ:
 		if format == textFormat && st.date != styleISO && st.date != styleUnknown {
-			d := dateCell{family: familyOf(typ), format: format, style: st}
-			_, ok := d.read(cell)
+			m := momentReader{family: familyOf(typ), format: format, style: st}
+			_, ok := m.civil(cell)
 			return ok
 		}
 	case famNumeric:

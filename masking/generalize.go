@@ -17,8 +17,27 @@ func (s Spec) checkGeneralize(t Type) error {
 		switch family {
 		case famDate, famTimestamp, famTimestampTZ:
 			return nil
+		case famText:
+			if n := t.length(); n > 0 && n < dateTextLength(s.To) {
+				return s.misfit(t, fmt.Sprintf("it needs at least %d characters", dateTextLength(s.To)))
+			}
+			return nil
 		}
-		return s.misfit(t, "it serves date, timestamp and timestamptz")
+		return s.misfit(t, "it serves date, timestamp, timestamptz and text types")
+	case ToDay, ToHour:
+		switch family {
+		case famTimestamp, famTimestampTZ:
+			return nil
+		}
+		return s.misfit(t, "it serves timestamp and timestamptz")
+	case ToPrefix:
+		if s.Bucket < 1 || s.Bucket > maxPrefix {
+			return fmt.Errorf("mask %s: the prefix must have from 1 to %d bits", s, maxPrefix)
+		}
+		if family == famNet || family == famText {
+			return nil
+		}
+		return s.misfit(t, "it serves inet, cidr and text types")
 	case ToZip3:
 		if family == famText {
 			if n := t.length(); n > 0 && n < 3 {
@@ -66,14 +85,20 @@ func (s Spec) checkGeneralize(t Type) error {
 
 func compileGeneralize(c Column, st style, redacted *constant) (Cell, error) {
 	switch c.Spec.To {
-	case ToYear, ToMonth, ToDecade:
+	case ToYear, ToMonth, ToDecade, ToDay, ToHour:
 		if c.Session.Year < minYear {
 			return nil, fmt.Errorf("mask %s needs to know this year, and %d cannot be it", c.Spec, c.Session.Year)
 		}
+		oldest := st.year - oldestShown + 1
+		if familyOf(c.Type) == famText {
+			return &dateTextCell{typ: c.Type, to: c.Spec.To, oldest: oldest, redacted: redacted}, nil
+		}
 		return &dateCell{
-			family: familyOf(c.Type), format: c.Format, style: st, to: c.Spec.To,
-			oldest: st.year - oldestShown + 1, redacted: redacted,
+			momentReader: momentReader{family: familyOf(c.Type), format: c.Format, style: st},
+			to:           c.Spec.To, oldest: oldest, redacted: redacted,
 		}, nil
+	case ToPrefix:
+		return newPrefixCell(c, redacted), nil
 	case ToZip3:
 		return &zipCell{typ: c.Type, format: c.Format, redacted: redacted}, nil
 	case ToAge90:
@@ -87,13 +112,11 @@ func compileGeneralize(c Column, st style, redacted *constant) (Cell, error) {
 	return nil, fmt.Errorf("mask generalize has no form %q", c.Spec.To)
 }
 
-// dateCell moves dates and timestamps to the start of their year, month or
-// decade. A date before the year that tells an age over 89, and infinity, get redact's constant.
+// dateCell moves dates and timestamps to the start of their year, month,
+// decade, day or hour. A date before the year that tells an age over 89, and infinity, get redact's constant.
 // A timestamptz is read in UTC, so that every session sees the same.
 type dateCell struct {
-	family   family
-	format   int16
-	style    style
+	momentReader
 	to       string
 	oldest   int // the first year that shows
 	redacted *constant
@@ -103,11 +126,36 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return d.redacted.MaskCell(dst, nil)
 	}
-	c, ok := d.read(cell)
-	if !ok || c.year < d.oldest || c.year > maxShownYear {
+	days, within, ok := d.read(cell)
+	if !ok {
+		return d.redacted.MaskCell(dst, nil)
+	}
+	c := civilFromDays(days)
+	if c.year < d.oldest || c.year > maxShownYear {
 		return d.redacted.MaskCell(dst, nil)
 	}
 	switch d.to {
+	case ToDay:
+		within = 0
+	case ToHour:
+		within -= within % microsPerHour
+	default:
+		if c, ok = c.generalize(d.to); !ok {
+			return d.redacted.MaskCell(dst, nil)
+		}
+		days, within = c.days(), 0
+	}
+	if d.family == famDate {
+		return appendDate(dst, d.format, d.style, days), true
+	}
+	return appendTimestamp(dst, d.format, d.style, d.family == famTimestampTZ, days*microsPerDay+within), true
+}
+
+const microsPerHour = 3_600_000_000
+
+// generalize gives the first day of the year, month or decade.
+func (c civil) generalize(to string) (civil, bool) {
+	switch to {
 	case ToYear:
 		c.month, c.day = 1, 1
 	case ToMonth:
@@ -115,15 +163,9 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	case ToDecade:
 		c.year, c.month, c.day = c.year-c.year%10, 1, 1
 	default:
-		return d.redacted.MaskCell(dst, nil)
+		return civil{}, false
 	}
-	if d.family == famDate {
-		if d.format == textFormat {
-			return appendCivil(dst, d.style, c), true
-		}
-		return appendDate(dst, d.format, d.style, c.days()), true
-	}
-	return appendTimestamp(dst, d.format, d.style, d.family == famTimestampTZ, c.days()*microsPerDay), true
+	return c, true
 }
 
 // maxShownYear keeps results in the years that every client can read.

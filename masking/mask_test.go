@@ -24,8 +24,9 @@ func compile(t testing.TB, typ Type, format int16, spec Spec, s Session) Cell {
 func partial(first, last int) Spec {
 	return Spec{Method: Partial, KeepFirst: first, KeepLast: last, Char: '*'}
 }
-func to(word string) Spec     { return Spec{Method: Generalize, To: word} }
-func bucket(width int64) Spec { return Spec{Method: Generalize, To: ToBucket, Bucket: width} }
+func to(word string) Spec      { return Spec{Method: Generalize, To: word} }
+func toPrefix(bits int64) Spec { return Spec{Method: Generalize, To: ToPrefix, Bucket: bits} }
+func bucket(width int64) Spec  { return Spec{Method: Generalize, To: ToBucket, Bucket: width} }
 
 // TestText has masks whose text form tells all; the server test shows that binary agrees.
 func TestText(t *testing.T) {
@@ -104,6 +105,24 @@ func TestText(t *testing.T) {
 		{char6, Spec{Method: Fixed, Value: "n/a"}, Session{}, "x", "n/a   "},
 
 		{base(oidDate), to(ToYear), Session{}, "1984-02-29", "1984-01-01"},
+		{base(oidTimestamp), to(ToDay), Session{}, "1984-02-29 12:13:14.5", "1984-02-29 00:00:00"},
+		{base(oidTimestamp), to(ToHour), Session{}, "1984-02-29 12:13:14.5", "1984-02-29 12:00:00"},
+		{base(oidTimestampTZ), to(ToHour), Session{}, "1984-02-29 00:13:14+05:30", "1984-02-28 18:00:00+00"},
+		{base(oidTimestamp), to(ToHour), Session{}, "1936-12-31 23:59:59", "0001-01-01 00:00:00"},
+		{base(oidText), to(ToYear), Session{}, "1984-02-29", "1984"},
+		{base(oidText), to(ToMonth), Session{}, "19840229", "1984-02"},
+		{base(oidText), to(ToDecade), Session{}, "02/29/1984", "1980s"},
+		{base(oidText), to(ToYear), Session{}, "1984-02-29T12:13:14Z", "1984"},
+		{base(oidText), to(ToYear), Session{}, "1936-12-31", "***"},
+		{base(oidText), to(ToYear), Session{}, "1984-02-29 seen by Dr. Lopez", "***"},
+		{base(oidText), to(ToYear), Session{}, "29.02.1984", "***"},
+		{base(oidInet), toPrefix(24), Session{}, "192.0.2.77", "192.0.2.0/24"},
+		{base(oidInet), toPrefix(24), Session{}, "10.1.2.3/8", "10.0.0.0/8"},
+		{base(oidCIDR), toPrefix(16), Session{}, "192.0.2.0/24", "192.0.0.0/16"},
+		{base(oidInet), toPrefix(24), Session{}, "2001:db8:1:2::77", "2001:db8:1::/48"},
+		{base(oidText), toPrefix(24), Session{}, "192.0.2.77", "192.0.2.0/24"},
+		{base(oidText), toPrefix(24), Session{}, "192.0.2.777", "***"},
+		{typmod(oidVarchar, "varchar", 4+9), toPrefix(24), Session{}, "192.0.2.7", "***"},
 		{base(oidDate), to(ToMonth), Session{}, "1984-02-29", "1984-02-01"},
 		{base(oidDate), to(ToDecade), Session{}, "1984-02-29", "1980-01-01"},
 		{base(oidDate), to(ToYear), Session{}, "1937-01-01", "1937-01-01"}, // 89 in 2026
@@ -268,7 +287,10 @@ func TestCheck(t *testing.T) {
 		typ  Type
 		want string // "" fits; else the error
 	}{
-		{to(ToYear), base(oidText), "mask generalize(year) does not fit type text: it serves date, timestamp and timestamptz"},
+		{to(ToYear), base(oidInt4), "mask generalize(year) does not fit type int4: it serves date, timestamp, timestamptz and text types"},
+		{to(ToMonth), typmod(oidVarchar, "varchar", 4+6), "mask generalize(month) does not fit type varchar(6): it needs at least 7 characters"},
+		{to(ToHour), base(oidDate), "mask generalize(hour) does not fit type date: it serves timestamp and timestamptz"},
+		{toPrefix(24), base(oidInt4), "mask generalize(prefix 24) does not fit type int4: it serves inet, cidr and text types"},
 		{partial(0, 4), base(oidInt4), "mask partial(keep_last 4) does not fit type int4: it serves text types"},
 		{partial(0, 4), base(oidChar), `mask partial(keep_last 4) does not fit type "char": it serves text types`},
 		{partial(0, 4), elem(1009, base(oidText)), ""},

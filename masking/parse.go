@@ -18,7 +18,7 @@ const (
 	maxBucket = 1_000_000_000_000
 )
 
-// The words that generalize's option "to" takes; bucket is followed by its width.
+// The words that generalize's option "to" takes; bucket is followed by its width, prefix by a number of bits.
 const (
 	ToYear   = "year"
 	ToMonth  = "month"
@@ -26,6 +26,9 @@ const (
 	ToZip3   = "zip3"
 	ToAge90  = "age90"
 	ToBucket = "bucket"
+	ToDay    = "day"
+	ToHour   = "hour"
+	ToPrefix = "prefix"
 )
 
 // optionNames lists the options that each mask takes.
@@ -38,6 +41,8 @@ var optionNames = map[Method][]string{
 	Hash:       nil,
 	Token:      nil,
 	Generalize: {"to"},
+	Shift:      {"days", "by"},
+	Noise:      {"percent", "amount"},
 }
 
 // ParseSpec reads a mask from its name and options as the configuration
@@ -75,6 +80,10 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 		err = s.parsePartialOptions(options)
 	case Generalize:
 		err = s.parseGeneralizeOption(options)
+	case Shift:
+		err = s.parseShiftOptions(options)
+	case Noise:
+		err = s.parseNoiseOptions(options)
 	default:
 		err = fmt.Errorf("mask %s is not supported yet", s.Method)
 	}
@@ -143,25 +152,27 @@ func keepOption(options map[string]string, name string) (int, error) {
 }
 
 func (s *Spec) parseGeneralizeOption(options map[string]string) error {
-	const want = "year, month, decade, zip3, age90 or bucket N"
+	const want = "year, month, decade, day, hour, zip3, age90, bucket N or prefix N"
 	to, ok := options["to"]
 	if !ok {
 		return fmt.Errorf("mask generalize needs the option to: %s", want)
 	}
 	switch to {
-	case ToYear, ToMonth, ToDecade, ToZip3, ToAge90:
+	case ToYear, ToMonth, ToDecade, ToDay, ToHour, ToZip3, ToAge90:
 		s.To = to
 		return nil
 	}
-	word, width, _ := strings.Cut(to, " ")
-	if word != ToBucket {
+	word, number, _ := strings.Cut(to, " ")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	switch {
+	case word == ToBucket && (err != nil || n < 1 || n > maxBucket):
+		return fmt.Errorf("mask generalize: bucket needs a width from 1 to %d, as in \"bucket 10\", not %q", int64(maxBucket), to)
+	case word == ToPrefix && (err != nil || n < 1 || n > maxPrefix):
+		return fmt.Errorf("mask generalize: prefix needs a number of bits from 1 to %d, as in \"prefix 24\", not %q", maxPrefix, to)
+	case word != ToBucket && word != ToPrefix:
 		return fmt.Errorf("mask generalize: to must be %s, not %q", want, to)
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(width), 10, 64)
-	if err != nil || n < 1 || n > maxBucket {
-		return fmt.Errorf("mask generalize: bucket needs a width from 1 to %d, as in \"bucket 10\", not %q", int64(maxBucket), to)
-	}
-	s.To, s.Bucket = ToBucket, n
+	s.To, s.Bucket = word, n
 	return nil
 }
 
@@ -184,10 +195,21 @@ func (s Spec) String() string {
 		}
 		return "partial(" + strings.Join(parts, ", ") + ")"
 	case Generalize:
-		if s.To == ToBucket {
-			return "generalize(bucket " + strconv.FormatInt(s.Bucket, 10) + ")"
+		if s.To == ToBucket || s.To == ToPrefix {
+			return "generalize(" + s.To + " " + strconv.FormatInt(s.Bucket, 10) + ")"
 		}
 		return "generalize(" + s.To + ")"
+	case Shift:
+		out := "shift(days " + strconv.Itoa(s.Days)
+		if s.By != "" {
+			out += ", by " + s.By
+		}
+		return out + ")"
+	case Noise:
+		if s.Percent > 0 {
+			return "noise(percent " + shortFloat(s.Percent) + ")"
+		}
+		return "noise(amount " + shortFloat(s.Amount) + ")"
 	}
 	return string(s.Method)
 }

@@ -168,8 +168,8 @@ type maskedPair struct {
 }
 
 // shows are the masks whose result may hold the value or a part of it. What scrub
-// finds nothing in stays as it is.
-var shows = map[Method]bool{Partial: true, Generalize: true, Scrub: true}
+// finds nothing in stays as it is; noise keeps first digits.
+var shows = map[Method]bool{Partial: true, Generalize: true, Scrub: true, Noise: true}
 
 // mask masks a value in both formats and checks what needs no server; nil when the result is NULL.
 func (p *propertyTest) mask(t *testing.T, tc typeCase, spec Spec, value pair) *maskedPair {
@@ -197,7 +197,8 @@ func (p *propertyTest) mask(t *testing.T, tc typeCase, spec Spec, value pair) *m
 			t.Errorf("%s: %q, then %q", m.where, outs[0], outs[1])
 		}
 		redacted := redactConstant(tc.typ, int16(format), readSession(p.session.session, tc.typ)).value
-		if !shows[spec.Method] && spec.Method != Fixed && !bytes.Equal(outs[0], redacted) && showsValue(tc.typ, cell, outs[0]) {
+		infinite := spec.Method == Shift && strings.HasSuffix(value.literal, "infinity") // tells no date
+		if !shows[spec.Method] && spec.Method != Fixed && !infinite && !bytes.Equal(outs[0], redacted) && showsValue(tc.typ, cell, outs[0]) {
 			t.Errorf("%s: shows %q", m.where, outs[0])
 		}
 		if format == textFormat {

@@ -34,6 +34,13 @@ type Spec struct {
 	KeepLast  int    // partial: characters kept at the end
 	Char      rune   // partial: what stands for a hidden character; '*' by default
 	Value     string // fixed: the value, in the column type's text form
-	To        string // generalize: year, month, decade, zip3, age90, bucket
-	Bucket    int64  // generalize to bucket: the width
+	To        string // generalize: year, month, decade, day, hour, zip3, age90, bucket, prefix
+	Bucket    int64  // generalize to bucket: the width; to prefix: bits of an IPv4 address
+
+	Days    int     // shift: the farthest move, in days
+	By      string  // shift: the column that holds the key of the subject; "": all of a class group move alike
+	Percent float64 // noise: the farthest move, as a part of the value
+	Amount  float64 // noise: the farthest move; either this or Percent
+	As      string  // pseudonym: what to make; "": as the class and the column's name say
+	Locale  string  // pseudonym: whose names; "": en
 }

@@ -20,7 +20,7 @@ func typmod(oid uint32, name string, mod int32) Type {
 func base(oid uint32) Type { return typmod(oid, builtin[oid].name, -1) }
 
 var typeCases = []typeCase{
-	{"text", base(oidText), []string{"", "Maria Lopez-Ortega", "123-45-6789", "42", "ab", "Zoë Ångström 東京", `quo"te\ and ' comma,`, "02139", "20301-1234", "45", "103"}},
+	{"text", base(oidText), []string{"", "Maria Lopez-Ortega", "123-45-6789", "42", "ab", "Zoë Ångström 東京", `quo"te\ and ' comma,`, "02139", "20301-1234", "45", "103", "1984-02-29", "19840229", "02/29/1984", "1984-02-29T10:00:00Z", "192.0.2.77", "2001:db8::77/64"}},
 	{"varchar", base(oidVarchar), []string{"", "unlimited"}},
 	{"varchar(2)", typmod(oidVarchar, "varchar", 4+2), []string{"", "MA", "é"}},
 	{"varchar(11)", typmod(oidVarchar, "varchar", 4+11), []string{"123-45-6789", "", "Ünïcödé"}},
@@ -136,11 +136,16 @@ func specs() []Spec {
 		all = append(all, Spec{Method: Partial, KeepFirst: keep[0], KeepLast: keep[1], Char: '*'})
 	}
 	all = append(all, Spec{Method: Partial, KeepFirst: 1, KeepLast: 1, Char: '•'})
-	for _, to := range []string{ToYear, ToMonth, ToDecade, ToZip3, ToAge90} {
+	for _, to := range []string{ToYear, ToMonth, ToDecade, ToDay, ToHour, ToZip3, ToAge90} {
 		all = append(all, Spec{Method: Generalize, To: to})
 	}
 	for _, width := range []int64{1, 10, 30000, maxBucket} {
 		all = append(all, Spec{Method: Generalize, To: ToBucket, Bucket: width})
+	}
+	all = append(all, Spec{Method: Shift, Days: 1}, Spec{Method: Shift, Days: 30}, Spec{Method: Shift, Days: maxShift}, Spec{Method: Shift, Days: 30, By: "patient_id"},
+		Spec{Method: Noise, Percent: 0.5}, Spec{Method: Noise, Percent: 10}, Spec{Method: Noise, Amount: 0.25}, Spec{Method: Noise, Amount: 1000}, Spec{Method: Noise, Amount: maxAmount})
+	for _, bits := range []int64{1, 24, maxPrefix} {
+		all = append(all, toPrefix(bits))
 	}
 	for _, value := range fixedValues {
 		all = append(all, Spec{Method: Fixed, Value: value})
