@@ -148,6 +148,9 @@ func (p *parser) checkKeys() {
 		for _, m := range p.keyed {
 			p.problemAt(m.place, "%s: the mask %s needs a key: make one with pgveil keygen and name its file as keys.file", m.path, m.spec.Method)
 		}
+		for _, m := range p.revealing {
+			p.problemAt(m.place, "%s: tokens are revealed with the key that made them: name its file as keys.file", m.path)
+		}
 		return
 	}
 	if p.config.Keys.File == "" {

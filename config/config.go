@@ -170,6 +170,7 @@ type Limits struct {
 	ShutdownTimeout   time.Duration // how long a drain waits for busy sessions
 	MaxStatementBytes int64         // the longest statement of a masked role
 	MaxRowBytes       int64         // the longest row that is masked
+	RevealsPerHour    int           // of one user
 }
 
 // Metrics is the listener of /metrics, /healthz, /readyz and /debug/pprof/.

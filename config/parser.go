@@ -28,8 +28,9 @@ type parser struct {
 	unread    map[string]bool   // sections that are not mappings
 	visited   int               // nodes; over maxNodes nothing is read any more
 	keyed     []keyedMask
-	full      bool // maxNodes are visited: that is the one problem
-	defaults  bool // a default is being read, not the file
+	revealing []keyedMask // lists of classes whose tokens are revealed
+	full      bool        // maxNodes are visited: that is the one problem
+	defaults  bool        // a default is being read, not the file
 }
 
 func newParser(file string, env func(string) (string, bool)) *parser {

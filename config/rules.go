@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -43,6 +44,32 @@ func readRules(p *parser, s *setting, n *yaml.Node, path string, field any) {
 			continue
 		}
 		*list = append(*list, roles.Rule{Pattern: pr.name, Class: class, Line: pr.key.Line, Col: pr.key.Column})
+	}
+}
+
+// readClasses reads a list of classes, "*" among them.
+func readClasses(p *parser, s *setting, n *yaml.Node, path string, field any) {
+	list := field.(*[]string)
+	for _, it := range p.items(n, path) {
+		if it.text != "*" {
+			if err := checkClass(it.text); err != nil {
+				p.badValue(it.node, s, path, it.shown, err)
+				continue
+			}
+			switch it.text {
+			case roles.ClassClear, roles.ClassSystem, roles.ClassDefinition:
+				p.problem(it.node, "%s: the class %s has no values of its own: this entry could never apply", path, it.shown)
+				continue
+			}
+		}
+		if slices.Contains(*list, it.text) {
+			p.problem(it.node, "%s: %s stands in the list twice", path, it.shown)
+			continue
+		}
+		*list = append(*list, it.text)
+	}
+	if strings.HasSuffix(path, ".reveal") && len(*list) > 0 {
+		p.revealing = append(p.revealing, keyedMask{place: placeOf(n), path: path})
 	}
 }
 

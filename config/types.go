@@ -48,6 +48,7 @@ var (
 	typeMembers    = &valueType{name: "list of members", node: readMembers}
 	typeSignatures = &valueType{name: "list of functions", node: readSignatures}
 	typeRules      = &valueType{name: "mapping", node: readRules}
+	typeClasses    = &valueType{name: "list of classes", node: readClasses}
 	typeMasks      = &valueType{name: "mapping", node: readMasks}
 )
 

@@ -17,6 +17,7 @@ const (
 	Refuse Verdict = iota // the zero Verdict lets nothing through
 	Mask
 	Pass
+	Reveal // one token, when it is a token of a class that the role may reveal
 )
 
 // String gives the verdict as audit records and explain name it.
@@ -26,6 +27,8 @@ func (v Verdict) String() string {
 		return "pass"
 	case Mask:
 		return "mask"
+	case Reveal:
+		return "reveal"
 	}
 	return "refuse"
 }
@@ -37,9 +40,10 @@ type Decision struct {
 	Refusal *sqlparse.Refusal
 	Role    *Role // whose decision it is
 
-	Touched []string // classified columns that the statement reads or writes, schema.table.column, sorted
-	Classes []string // their classes, sorted
-	Masks   []string // masks applied, sorted: "ssn: partial(keep_last 4)"
+	Touched []string        // classified columns that the statement reads or writes, schema.table.column, sorted
+	Classes []string        // their classes, sorted
+	Inputs  []InputDecision // what the client may give in masked form
+	Masks   []string        // masks applied, sorted: "ssn: partial(keep_last 4)"
 }
 
 // ColumnDecision is what happens to one output column.
@@ -124,6 +128,9 @@ func (b *Bound) Decide(plan *sqlparse.Plan, role *Role) *Decision {
 	d := b.decider(plan, role)
 	out := &Decision{Role: role}
 	d.touch(out)
+	if plan.Reveals() && plan.Refusal == nil {
+		return d.reveal(out)
+	}
 	if role.Clear() {
 		out.Verdict = Pass
 		out.Columns = make([]ColumnDecision, len(plan.Columns))
@@ -134,6 +141,9 @@ func (b *Bound) Decide(plan *sqlparse.Plan, role *Role) *Decision {
 	}
 	if r := d.refusal(); r != nil {
 		out.Refusal = r
+		return out
+	}
+	if out.Inputs, out.Refusal = d.inputs(); out.Refusal != nil {
 		return out
 	}
 	out.Verdict = Pass

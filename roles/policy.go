@@ -4,6 +4,7 @@
 package roles
 
 import (
+	"slices"
 	"strings"
 
 	"pgveil/masking"
@@ -60,7 +61,9 @@ type Role struct {
 	Masks      map[string]masking.Spec // by class; "*" for every other class
 	Predicates string                  // "allow", "equality" or "deny"
 	Writes     bool
-	DDL        string // "deny", "temp" or "allow"
+	Overwrite  []string // classes whose values, seen masked, UPDATE may replace by what the client gives; "*" for all
+	Reveal     []string // classes of which single tokens may be revealed; "*" for all
+	DDL        string   // "deny", "temp" or "allow"
 }
 
 // Clear reports whether the role sees every class clear.
@@ -101,6 +104,20 @@ func (r *Role) Mask(class string) (masking.Spec, string) {
 		return masking.Spec{Method: masking.Clear}, "*"
 	}
 	return masking.Spec{Method: masking.Redact}, ""
+}
+
+// covers reports whether a list of classes has the class, or one that it is a kind of.
+func covers(list []string, class string) bool {
+	for key := class; ; {
+		if slices.Contains(list, key) {
+			return true
+		}
+		dot := strings.LastIndexByte(key, '.')
+		if dot < 0 {
+			return slices.Contains(list, "*")
+		}
+		key = key[:dot]
+	}
 }
 
 // match reports whether the glob pattern part matches s; * stands for any run of characters.

@@ -21,6 +21,9 @@ const (
 	RuleFunction  = "unknown-function"
 	RuleDDL       = "ddl"
 	RuleExplain   = "explain"
+	RuleInput     = "masked-input"
+	RuleOverwrite = "overwrite"
+	RuleReveal    = "reveal"
 )
 
 // insufficientPrivilege is the SQLSTATE of a refusal (PostgreSQL docs, appendix A, class 42).
@@ -214,6 +217,9 @@ func (d *decider) write(e *sqlparse.Effect) *sqlparse.Refusal {
 	if e.Value.Opaque != "" {
 		return d.deny(e, RuleWriteFlow, fmt.Sprintf("value written to %s depends on %s", d.name(e.Target), e.Value.Opaque),
 			"pgveil cannot tell whether it carries protected data.", "Write constants, parameters or columns that are not protected.")
+	}
+	if r := d.replaces(e); r != nil {
+		return r
 	}
 	id, bad := d.first(e.Value.Derived)
 	if !bad {

@@ -161,7 +161,7 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 		}
 		return refused(sql, RefusalOf(err)), nil
 	}
-	plans, rests := z.statements(sql, tree, l.tokens, env)
+	plans, rests := z.statements(sql, tree, l, env)
 	if len(sql) <= maxCachedBytes {
 		z.keep(sql, l, env, plans, rests)
 	}

@@ -51,6 +51,7 @@ type analysis struct {
 	explaining bool // the plan of the statement is shown
 	verbose    bool // EXPLAIN VERBOSE: the plan has what the statement puts out and writes
 	ownUsed    bool // a temporary relation of the session was read
+	inputs     inputs
 	elsewhere  bool // a text that is not the statement's own is being analysed: see named.go
 }
 
@@ -213,6 +214,7 @@ func (a *analysis) finish() {
 		}
 	}
 	a.plan.Effects = effects
+	a.plan.Inputs = a.inputs.list()
 }
 
 // stringOf gives the text of a String node.

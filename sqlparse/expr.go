@@ -27,6 +27,7 @@ func (a *analysis) expr(n *pg.Node, sc *scope) value {
 		return a.boolean(n.BoolExpr, sc)
 	case *pg.Node_NullTest:
 		v := a.expr(n.NullTest.Arg, sc)
+		a.nullTest(n.NullTest.Arg)
 		return expression(derived(v), oidBool)
 	case *pg.Node_BooleanTest:
 		v := a.expr(n.BooleanTest.Arg, sc)

@@ -104,7 +104,9 @@ func (a *analysis) caseExpr(c *pg.CaseExpr, sc *scope) value {
 		}
 		if c.Arg != nil {
 			// CASE x WHEN y is x = y, and = is looked up like any operator.
-			v := a.operator([]string{"="}, []value{arg, a.expr(w.Expr, sc)}, w.Location)
+			when := a.expr(w.Expr, sc)
+			a.meet([]string{"="}, c.Arg, w.Expr, []value{arg}, []value{when})
+			v := a.operator([]string{"="}, []value{arg, when}, w.Location)
 			a.predicate(UseCondition, v.full(), Set{}, "CASE", w.Location)
 			chosen = chosen.union(v.full().derive())
 		} else {

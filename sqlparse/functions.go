@@ -29,6 +29,9 @@ type call struct {
 // functionsNamed lists the functions that a name may mean, whatever their
 // arguments: those of all schemas of the path when it has none.
 func (a *analysis) functionsNamed(name []string) []*catalog.Function {
+	if namesReveal(name) {
+		a.refuseReveal(-1)
+	}
 	switch len(name) {
 	case 1:
 		var out []*catalog.Function

@@ -77,6 +77,9 @@ func (a *analysis) mergeInsert(w *pg.MergeWhenClause, t *target, sc *scope) {
 	}
 	a.within("MERGE INSERT", func() {
 		for i, n := range w.Values {
+			if whole[i] {
+				a.given(t, into[i], n, InputWritten)
+			}
 			a.write(t, into[i], a.expr(n, sc), whole[i], t.loc)
 		}
 	})

@@ -215,6 +215,7 @@ func (a *analysis) through(r Reference, b *batch) {
 	env.ParamTypes, env.Named = named.ParamTypes, nil
 	wasEnv, wasPath, wasOnce, wasElsewhere, tag := a.env, a.path, a.once, a.elsewhere, a.plan.Tag
 	a.env, a.once, a.elsewhere, a.places = &env, usedOnce(named.SQL, l.tokens), true, nil
+	a.inputs.params, a.inputs.doubt = paramPlaces(named.SQL, l.tokens), a.inputs.doubt || l.whole
 	if r.Cursor {
 		a.path = named.Path
 	}
@@ -241,6 +242,7 @@ func (a *analysis) execute(x *pg.ExecuteStmt, b *batch) {
 		}
 	})
 	a.through(Reference{Name: x.Name}, b)
+	a.inputs.arguments(a, x.Params)
 	a.plan.Kind = KindExecute
 }
 

@@ -117,12 +117,24 @@ const (
 // Effect is one flow of data to somewhere else than the result.
 type Effect struct {
 	Kind     EffectKind
-	Target   SourceID // EffectWrite, EffectDelete (Column 0); -1 otherwise
-	Value    Label    // what flows
-	Name     string   // function, setting or statement concerned
-	Idle     bool     // EffectFunction: a STABLE or IMMUTABLE one, which does not run when nobody asks for its result
+	Target   SourceID    // EffectWrite, EffectDelete (Column 0); -1 otherwise
+	Value    Label       // what flows
+	Name     string      // function, setting or statement concerned
+	Replaces Replacement // EffectWrite: what takes the place of a value that is there
+	Idle     bool        // EffectFunction: a STABLE or IMMUTABLE one, which does not run when nobody asks for its result
 	Position int
 }
+
+// Replacement says what a write puts in the place of a stored value.
+type Replacement uint8
+
+// The replacements.
+const (
+	ReplacesNothing  Replacement = iota // a new row
+	ReplacesByColumn                    // a value of columns, a default, or one that the server makes
+	ReplacesByInput                     // a literal or parameter, which is among the plan's Inputs, or NULL
+	ReplacesByMix                       // something computed from what the statement is given
+)
 
 // Kind is the statement's kind for the rule table of masked roles.
 type Kind uint8
@@ -168,7 +180,8 @@ type Plan struct {
 	Columns    []OutputColumn // nil: the statement returns no rows
 	Predicates []Predicate
 	Effects    []Effect
-	Reads      Set // every source column that is read at all
+	Reads      Set     // every source column that is read at all
+	Inputs     []Input // what the statement is given in the place of values of columns
 
 	// Refusal is set when the statement could not be analysed: it may be
 	// relayed for a role that sees everything, and must be refused otherwise.
@@ -207,10 +220,11 @@ type Plan struct {
 	CatalogVersion uint64
 }
 
-// Veil is a statement that the proxy answers: SHOW pgveil.x or EXPLAIN (PGVEIL) of a statement.
+// Veil is a statement that the proxy answers: SHOW pgveil.x, EXPLAIN (PGVEIL) of a statement, or a call of pgveil.reveal.
 type Veil struct {
 	Show    string // the setting's name, lower case, "pgveil." included
 	Explain *Plan  // the plan of the statement to explain
+	Reveal  *Reveal
 }
 
 // UnparsedText stands for a statement that does not parse in Plan.Normalized: without

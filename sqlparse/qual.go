@@ -22,6 +22,7 @@ func (a *analysis) qual(n *pg.Node, sc *scope) {
 		return
 	case *pg.Node_NullTest:
 		v := a.expr(x.NullTest.Arg, sc)
+		a.nullTest(x.NullTest.Arg)
 		a.use(UseEquality, v, value{}, x.NullTest.Location)
 		return
 	case *pg.Node_AExpr:
@@ -77,22 +78,28 @@ func (a *analysis) comparison(e *pg.A_Expr, sc *scope) {
 			break
 		}
 		l, r := a.side(e.Lexpr, sc), a.side(e.Rexpr, sc)
+		a.meet(name, e.Lexpr, e.Rexpr, l, r)
 		a.compareRows(name, l, r, e.Location)
 		return
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
-		a.compareRows(name, a.side(e.Lexpr, sc), a.side(e.Rexpr, sc), e.Location)
+		l, r := a.side(e.Lexpr, sc), a.side(e.Rexpr, sc)
+		a.meet(name, e.Lexpr, e.Rexpr, l, r)
+		a.compareRows(name, l, r, e.Location)
 		return
 	case pg.A_Expr_Kind_AEXPR_IN:
 		l := a.side(e.Lexpr, sc)
 		known := map[catalog.OID]bool{}
 		for _, n := range a.list(e.Rexpr) {
-			if r := a.side(n, sc); !alike(known, r) {
+			r := a.side(n, sc)
+			a.meet(name, e.Lexpr, n, l, r)
+			if !alike(known, r) {
 				a.compareRows(name, l, r, e.Location)
 			}
 		}
 		return
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		l, r := a.expr(e.Lexpr, sc), a.expr(e.Rexpr, sc)
+		a.meetArray(name, e.Rexpr, l, a.element(r))
 		a.compare(name, l, a.element(r), UseExpression, e.Location)
 		return
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
@@ -233,17 +240,25 @@ func (a *analysis) operation(e *pg.A_Expr, sc *scope) value {
 			a.unsupported(e.Location, "a postfix operator")
 		}
 		if e.Lexpr.GetRowExpr() != nil {
-			return a.rowOperation(name, a.side(e.Lexpr, sc), a.side(e.Rexpr, sc), e.Location)
+			l, r := a.side(e.Lexpr, sc), a.side(e.Rexpr, sc)
+			a.meet(name, e.Lexpr, e.Rexpr, l, r)
+			return a.rowOperation(name, l, r, e.Location)
 		}
-		return a.operator(name, []value{a.expr(e.Lexpr, sc), a.expr(e.Rexpr, sc)}, e.Location)
+		both := []value{a.expr(e.Lexpr, sc), a.expr(e.Rexpr, sc)}
+		a.meet(name, e.Lexpr, e.Rexpr, both[:1], both[1:])
+		return a.operator(name, both, e.Location)
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
-		return a.rowOperation(name, a.side(e.Lexpr, sc), a.side(e.Rexpr, sc), e.Location)
+		l, r := a.side(e.Lexpr, sc), a.side(e.Rexpr, sc)
+		a.meet(name, e.Lexpr, e.Rexpr, l, r)
+		return a.rowOperation(name, l, r, e.Location)
 	case pg.A_Expr_Kind_AEXPR_IN:
 		l := a.side(e.Lexpr, sc)
 		var out Label
 		known := map[catalog.OID]bool{}
 		for _, n := range a.list(e.Rexpr) {
-			if r := a.side(n, sc); !alike(known, r) {
+			r := a.side(n, sc)
+			a.meet(name, e.Lexpr, n, l, r)
+			if !alike(known, r) {
 				v := a.rowOperation(name, l, r, e.Location)
 				out = out.union(v.full())
 			}
@@ -251,6 +266,7 @@ func (a *analysis) operation(e *pg.A_Expr, sc *scope) value {
 		return expression(out.derive().tells(), oidBool)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		l, r := a.expr(e.Lexpr, sc), a.expr(e.Rexpr, sc)
+		a.meetArray(name, e.Rexpr, l, a.element(r))
 		v := a.operator(name, []value{l, a.element(r)}, e.Location)
 		return expression(v.full().derive().tells(), oidBool)
 	case pg.A_Expr_Kind_AEXPR_NULLIF:

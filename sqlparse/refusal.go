@@ -22,6 +22,7 @@ const (
 	RuleInternal    = "analysis-failed"
 	RuleComplexity  = "statement-too-complex"
 	RuleVeilSetting = "veil-setting"
+	RuleReveal      = "reveal"
 	RuleDefinition  = "definition"
 	RuleCopyFile    = "copy-file"
 	RuleCopyOption  = "copy-option"

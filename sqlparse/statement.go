@@ -8,11 +8,12 @@ import (
 
 // statements analyses the statements of a parsed query string. rests is what they rest on
 // besides the template.
-func (z *Analyser) statements(sql string, tree *pg.ParseResult, tokens []token, env *Env) (plans []*Plan, rests rest) {
+func (z *Analyser) statements(sql string, tree *pg.ParseResult, l *lifted, env *Env) (plans []*Plan, rests rest) {
 	if len(tree.Stmts) == 0 {
 		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", CatalogVersion: env.Catalog.Version}}, rest{}
 	}
-	b := batch{path: env.SearchPath}
+	tokens := l.tokens
+	b := batch{path: env.SearchPath, doubt: l.whole, tokens: tokens}
 	for _, raw := range tree.Stmts {
 		start, end := int(raw.StmtLocation), int(raw.StmtLocation+raw.StmtLen)
 		if raw.StmtLen == 0 {
@@ -34,6 +35,12 @@ func tokensWithin(tokens []token, start, end int) []token {
 	i, _ := slices.BinarySearchFunc(tokens, start, func(t token, pos int) int { return int(t.start) - pos })
 	k, _ := slices.BinarySearchFunc(tokens, end, func(t token, pos int) int { return int(t.start) - pos })
 	return tokens[i:max(i, k)]
+}
+
+// tokensBefore counts the tokens that stand before a place.
+func tokensBefore(tokens []token, pos int) int {
+	i, _ := slices.BinarySearchFunc(tokens, pos, func(t token, pos int) int { return int(t.start) - pos })
+	return i
 }
 
 // usedOnce finds the parameters that occur once.
@@ -59,6 +66,9 @@ type batch struct {
 	path    []string
 	changed string // not empty: the statement after which names are not known
 	names   batchNames
+
+	tokens []token // of the query string
+	doubt  bool    // the tokens are not certain
 }
 
 // statement analyses one statement.
@@ -69,9 +79,13 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	a := &analysis{
 		Analyser: z, env: env, cat: env.Catalog, path: b.path, session: b.path, plan: plan, sources: map[sourceKey]SourceID{},
 		offset: start, trusted: z.trustedDigest(env.Trusted), once: usedOnce(sql, tokens),
+		inputs: inputs{text: sql, tokens: b.tokens, before: tokensBefore(b.tokens, start), params: paramPlaces(sql, tokens), doubt: b.doubt},
 	}
 	a.describe(n, tokens)
 	plan.Refusal = a.guarded(func() { a.dispatch(n, sql, tokens, b) })
+	if !takesInputs(n) {
+		a.inputs = inputs{}
+	}
 	a.finish()
 	a.namesAfter(n, b)
 	b.changedNames(plan)
@@ -121,6 +135,9 @@ func (a *analysis) dispatch(n *pg.Node, sql string, tokens []token, b *batch) {
 	case *pg.Node_SelectStmt:
 		if x.SelectStmt.IntoClause != nil {
 			a.createTableAs(x.SelectStmt.IntoClause, n)
+			break
+		}
+		if a.reveal(x.SelectStmt) {
 			break
 		}
 		plan.Kind = KindSelect

@@ -226,6 +226,10 @@ func (t *Template) rebindPlan(p *Plan, sql string, tokens []token) *Plan {
 	for i := range q.Predicates {
 		q.Predicates[i].Position = move(q.Predicates[i].Position)
 	}
+	q.Inputs = append([]Input(nil), p.Inputs...)
+	for i := range q.Inputs {
+		q.Inputs[i].Position = move(q.Inputs[i].Position)
+	}
 	q.Effects = append([]Effect(nil), p.Effects...)
 	for i := range q.Effects {
 		q.Effects[i].Position = move(q.Effects[i].Position)

@@ -18,6 +18,9 @@ type target struct {
 	written []Label           // what goes into each of rel's columns
 	loc     int32
 	any     bool
+
+	replacement Replacement    // of the assignment at hand
+	excluded    *pg.InsertStmt // within ON CONFLICT: the INSERT
 }
 
 // modifying analyses INSERT, UPDATE or DELETE, as a statement or in WITH.
@@ -138,7 +141,7 @@ func (a *analysis) write(t *target, i int, v value, whole bool, loc int32) {
 		a.tempWrite(own, num, l, loc)
 		return
 	}
-	a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(t.base, num, name), Value: l, Name: t.base.Schema + "." + t.base.Name}, loc)
+	a.effect(Effect{Kind: EffectWrite, Target: a.sourceID(t.base, num, name), Value: l, Name: t.base.Schema + "." + t.base.Name, Replaces: t.replacement}, loc)
 }
 
 // touch makes sure that a change of no particular column is recorded, too.
@@ -199,6 +202,9 @@ func (a *analysis) insert(s *pg.InsertStmt, parent *scope) *query {
 		}
 		a.within("INSERT", func() {
 			for i := range q.cols {
+				if whole[i] {
+					a.inserted(t, into[i], s.SelectStmt, i, len(q.cols), InputWritten)
+				}
 				a.write(t, into[i], q.cols[i].value, whole[i], t.loc)
 				if !q.single {
 					t.written[into[i]].Varies = true
@@ -208,7 +214,7 @@ func (a *analysis) insert(s *pg.InsertStmt, parent *scope) *query {
 	}
 	a.touch(t)
 	if s.OnConflictClause != nil {
-		a.onConflict(s.OnConflictClause, t, sc)
+		a.onConflict(s, t, sc)
 	}
 	out := sc.child()
 	out.items = []*item{t.item}
@@ -245,7 +251,8 @@ func (a *analysis) subscripts(list []*pg.Node, sc *scope) {
 
 // onConflict analyses ON CONFLICT: which rows are in conflict is found by
 // equality of the columns that it infers an index from.
-func (a *analysis) onConflict(c *pg.OnConflictClause, t *target, parent *scope) {
+func (a *analysis) onConflict(s *pg.InsertStmt, t *target, parent *scope) {
+	c := s.OnConflictClause
 	sc := parent.child()
 	sc.items = []*item{t.item}
 	a.within("ON CONFLICT", func() {
@@ -291,6 +298,7 @@ func (a *analysis) onConflict(c *pg.OnConflictClause, t *target, parent *scope) 
 		excluded.cols[i] = column{name: col.Name, loaded: true, value: value{label: t.written[i], typ: col.Type}}
 	}
 	sc.items = append(sc.items, excluded)
+	t.excluded = s
 	a.setList(c.TargetList, t, sc)
 	if c.WhereClause != nil {
 		a.within("ON CONFLICT WHERE", func() { a.qual(c.WhereClause, sc) })
@@ -335,7 +343,13 @@ func (a *analysis) setList(list []*pg.Node, t *target, sc *scope) {
 			} else {
 				v = a.expr(r.Val, sc)
 			}
+			if len(r.Indirection) == 0 {
+				a.assigned(t, i, r.Val)
+			} else {
+				t.replacement = ReplacesByMix // a part of the value
+			}
 			a.write(t, i, v, len(r.Indirection) == 0, r.Location)
+			t.replacement = ReplacesNothing
 		}
 	})
 }

@@ -65,6 +65,35 @@ func (m *BindMessage) TextParams(yield func(value []byte) bool) {
 	}
 }
 
+// Append appends the whole message, with what param appends in the place of each parameter that is not NULL. param
+// must append to the slice that it gets, and return it.
+func (m *BindMessage) Append(dst []byte, param func(dst []byte, i int, format int16, value []byte) []byte) []byte {
+	dst, at := begin(dst, Bind)
+	dst = append(append(dst, m.Portal...), 0)
+	dst = append(append(dst, m.Statement...), 0)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.paramFormats)/2))
+	dst = append(dst, m.paramFormats...)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.paramCount))
+	pos := 0
+	for i := range m.paramCount {
+		cell, next, ok := cellAt(m.params, pos)
+		if !ok {
+			break // ParseBind has walked the same cells
+		}
+		pos = next
+		if cell == nil {
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		length := len(dst)
+		dst = param(append(dst, 0, 0, 0, 0), i, formatAt(m.paramFormats, i), cell)
+		binary.BigEndian.PutUint32(dst[length:], uint32(len(dst)-length-4))
+	}
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.resultFormats)/2))
+	dst = append(dst, m.resultFormats...)
+	return finish(dst, at)
+}
+
 // ResultFormat returns the format of result column i as the formats of a Bind
 // say it: none means text, one serves all columns.
 func ResultFormat(formats []byte, i int) int16 { return formatAt(formats, i) }

@@ -194,6 +194,9 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 		s.Action = session.Mask
 	}
 	j.named(b, s, q, p)
+	if !j.clear {
+		s.Inputs = inputsOf(b.policy.compiler.keys, p, d)
+	}
 	if p.Refusal != nil && p.Refusal.Rule == sqlparse.RuleUnknownName {
 		s.Audit.Reason = p.Refusal.Rule // a clear role's: the record cannot say what ran
 	}

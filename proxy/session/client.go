@@ -248,14 +248,26 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 			return true, nil
 		}
 	}
+	text, edits := []byte(nil), []edit(nil)
+	if v != nil && s.masked {
+		if literals := v.literals(); len(literals) > 0 {
+			if text, edits, refusal = s.putBack(sql, literals); refusal != nil {
+				s.refuseQuery(sql, refusal, &v.Statements[0].Audit)
+				return true, nil
+			}
+		}
+	}
 	e := s.push(kQuery)
-	e.verdict, e.also = v, also
+	e.verdict, e.also, e.edits = v, also, edits
 	if s.masked {
 		s.q.say(e, sql)
 	}
-	if v != nil && len(v.Statements) == 1 && v.Statements[0].Action == Answer {
+	switch {
+	case v != nil && len(v.Statements) == 1 && v.Statements[0].Action == Answer:
 		s.send(wire.AppendQuery(s.toServer.bytes(), v.Statements[0].Answer))
-	} else {
+	case edits != nil:
+		s.send(wire.AppendQuery(s.toServer.bytes(), string(text)))
+	default:
 		s.toServer.pass(m, stable)
 	}
 	s.unsynced = false

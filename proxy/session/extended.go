@@ -40,6 +40,15 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 	if v != nil && len(v.Statements) > 0 {
 		p.stmt = v.Statements[0]
 	}
+	var text []byte
+	if s.masked && v != nil {
+		if literals := v.literals(); len(literals) > 0 {
+			if text, p.edits, refusal = s.putBack(msg.SQL, literals); refusal != nil {
+				s.refuseExtended(string(msg.Name), msg.SQL, refusal, &v.Statements[0].Audit)
+				return true, nil
+			}
+		}
+	}
 	e := s.push(kParse)
 	if s.masked {
 		p.sql, p.types = string(msg.SQL), append([]uint32(nil), s.types...)
@@ -54,9 +63,12 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		return true, nil
 	}
 	s.setStatement(e.name, p)
-	if p.stmt != nil && p.stmt.Action == Answer {
+	switch {
+	case p.stmt != nil && p.stmt.Action == Answer:
 		s.send(wire.AppendParse(s.toServer.bytes(), string(msg.Name), p.stmt.Answer, nil))
-	} else {
+	case p.edits != nil:
+		s.send(wire.AppendParse(s.toServer.bytes(), string(msg.Name), string(text), s.types))
+	default:
 		s.toServer.pass(m, stable)
 	}
 	s.unsynced = true
@@ -79,6 +91,18 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 			return ready, nil
 		}
 	}
+	var params []Input
+	if st != nil && st.stmt != nil && st.stmt.Inputs != nil {
+		params = st.stmt.Inputs.Params
+	}
+	var bind []byte
+	if len(params) > 0 {
+		var refusal *wire.Error
+		if bind, refusal = s.putBackParams(nil, &msg, params); refusal != nil {
+			s.refuseExtended(refusedName, []byte(st.sql), refusal, &st.stmt.Audit)
+			return true, nil
+		}
+	}
 	p := s.newPortal()
 	if st != nil {
 		p.stmt, p.verdict, p.s = st, st.verdict, st.stmt
@@ -99,7 +123,11 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	e := s.push(kBind)
 	e.stmt = st
 	s.bindPortal(e, msg.Portal, p)
-	s.toServer.pass(m, stable)
+	if bind != nil {
+		s.send(append(s.toServer.bytes(), bind...))
+	} else {
+		s.toServer.pass(m, stable)
+	}
 	s.unsynced = true
 	return true, nil
 }
@@ -153,6 +181,9 @@ func (s *Session) renew(st *prepared) (refusal *wire.Error, info *AuditInfo, rea
 	}
 	if (now == nil) != (st.stmt == nil) || now != nil && now.Action == Answer {
 		return wire.DefinitionChanged(), nil, true
+	}
+	if now != nil && now.Inputs.key() != st.stmt.Inputs.key() {
+		return wire.DefinitionChanged(), nil, true // the server's text has values in it that are put back otherwise now
 	}
 	if e := st.renewed(now, s.path.now); e != nil {
 		return e, nil, true
@@ -300,6 +331,9 @@ func (s *Session) renewPortal(p *portal) (refusal *wire.Error, info *AuditInfo, 
 	}
 	now := v.Statements[0]
 	if now.Action == Refuse {
+		return wire.DefinitionChanged(), &now.Audit, true
+	}
+	if now.Inputs.key() != p.s.Inputs.key() {
 		return wire.DefinitionChanged(), &now.Audit, true
 	}
 	// Both decisions are made into row programs when the description is at hand,

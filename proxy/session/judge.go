@@ -77,6 +77,7 @@ type Statement struct {
 	// Replaces reports whether the server, had it analysed the statement as at the time of old, would have
 	// analysed it anew for this one. nil: it would.
 	Replaces  func(old *Statement) bool
+	Inputs    *Inputs                 // what the client may give in masked form; nil: nothing
 	Relations []sqlparse.RelationName // that the text itself names, in the order found
 
 	// Compile checks a RowDescription against the analysis and returns the row program; a nil

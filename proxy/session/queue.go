@@ -38,6 +38,7 @@ type entry struct {
 	unsettled bool
 	text      []byte // kQuery, and refusals: the client's own words, capped
 
+	edits  []edit // kQuery: where the server's text is another
 	stmt   *prepared
 	portal *portal
 	also   [][]*Statement // kQuery: of each statement, earlier decisions that its result has to agree with; nil: none
@@ -53,6 +54,7 @@ type entry struct {
 type prepared struct {
 	sql     string // masked roles
 	types   []uint32
+	edits   []edit // where the server's text is another
 	verdict *Verdict
 	stmt    *Statement   // nil: an empty statement, or not decided
 	path    string       // the search path that it was decided under; "": not known

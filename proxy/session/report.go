@@ -102,6 +102,7 @@ func (s *Session) report(h *entry, typ byte, m, body []byte, stable bool) {
 	}
 	var w wire.Words
 	if h != nil {
+		body = moved(body, h.editsOf())
 		w.Add(h.text)
 		if h.stmt != nil {
 			w.Add([]byte(h.stmt.sql[:min(len(h.stmt.sql), maxText)]))

@@ -1,0 +1,140 @@
+package judge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pgveil/masking"
+	"pgveil/proxy/session"
+	"pgveil/roles"
+	"pgveil/sqlparse"
+)
+
+// inputsOf makes what the session needs to put masked forms back.
+func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.Inputs {
+	if len(d.Inputs) == 0 {
+		return nil
+	}
+	out := &session.Inputs{}
+	var key strings.Builder
+	for i := range d.Inputs {
+		in := &d.Inputs[i]
+		fmt.Fprintf(&key, "%d %d %s %s %d %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Array, in.Verify)
+		si := session.Input{
+			Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Column: in.Column,
+			Unmask: &unmasker{keys: keys, column: masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}, made: map[unmaskerKey]masking.Reverser{}},
+		}
+		if in.Array {
+			elem := in.Type
+			si.Unmask.(*unmasker).column.Type = masking.Type{OID: in.ArrayType, Kind: 'b', Elem: &elem, Name: elem.Name + "[]", Mod: -1}
+		}
+		switch {
+		case in.Param == 0:
+			out.Literals = append(out.Literals, si)
+		case p.Kind == sqlparse.KindExecute: // its arguments are literals
+		default:
+			at := slices.IndexFunc(out.Params, func(o session.Input) bool { return o.Param == in.Param })
+			if at < 0 {
+				out.Params = append(out.Params, si)
+			} else if si.Verify {
+				out.Params[at].Verify = true
+			}
+		}
+	}
+	slices.SortFunc(out.Literals, func(x, y session.Input) int { return x.First - y.First })
+	out.Key = key.String()
+	return out
+}
+
+// unmasker puts back the masked forms of one place. The values that a client gives come in its own
+// encoding and in either format.
+type unmasker struct {
+	keys   *masking.Keys
+	column masking.Column
+
+	mu   sync.Mutex
+	made map[unmaskerKey]masking.Reverser
+}
+
+type unmaskerKey struct {
+	format   int16
+	encoding string
+}
+
+// OIDs of the integers (PostgreSQL source, src/include/catalog/pg_type.dat).
+const (
+	oidInt8 = 20
+	oidInt2 = 21
+	oidInt4 = 23
+)
+
+// Unmask implements session.Unmasker.
+func (u *unmasker) Unmask(dst, masked []byte, format int16, settings masking.Session) ([]byte, bool) {
+	switch u.column.Type.OID {
+	case oidInt2, oidInt4, oidInt8:
+		if format == 1 {
+			return u.unmaskInteger(dst, masked, settings)
+		}
+	}
+	r := u.reverser(format, settings)
+	if r == nil {
+		return dst, false
+	}
+	return r.Unmask(dst, masked)
+}
+
+// unmaskInteger takes an integer of any width: drivers send wider ones than the column's.
+func (u *unmasker) unmaskInteger(dst, masked []byte, settings masking.Session) ([]byte, bool) {
+	var n int64
+	switch len(masked) {
+	case 2:
+		n = int64(int16(binary.BigEndian.Uint16(masked)))
+	case 4:
+		n = int64(int32(binary.BigEndian.Uint32(masked)))
+	case 8:
+		n = int64(binary.BigEndian.Uint64(masked))
+	default:
+		return dst, false
+	}
+	r := u.reverser(0, settings)
+	if r == nil {
+		return dst, false
+	}
+	text, ok := r.Unmask(nil, strconv.AppendInt(nil, n, 10))
+	if !ok {
+		return dst, false
+	}
+	v, err := strconv.ParseInt(string(text), 10, 8*len(masked))
+	if err != nil {
+		return dst, false
+	}
+	switch len(masked) {
+	case 2:
+		return binary.BigEndian.AppendUint16(dst, uint16(v)), true
+	case 4:
+		return binary.BigEndian.AppendUint32(dst, uint32(v)), true
+	}
+	return binary.BigEndian.AppendUint64(dst, uint64(v)), true
+}
+
+// reverser makes the inverse of the mask for a format and encoding, once. It is nil when the mask has none there.
+func (u *unmasker) reverser(format int16, settings masking.Session) masking.Reverser {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := unmaskerKey{format, settings.ClientEncoding}
+	if r, ok := u.made[k]; ok {
+		return r
+	}
+	c := u.column
+	c.Format, c.Session = format, masking.Session{ClientEncoding: settings.ClientEncoding}
+	r, err := u.keys.Reverser(c)
+	if err != nil {
+		r = nil // the column is redacted for the same reason: nothing is shown that could come back
+	}
+	u.made[k] = r
+	return r
+}
