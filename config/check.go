@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"pgveil/masking"
+	"pgveil/roles"
 )
 
 // check looks at what several settings say together.
@@ -14,6 +15,7 @@ func (p *parser) check() {
 	p.checkTLS()
 	p.checkUpstream()
 	p.checkRoles()
+	p.applyProfiles()
 	p.checkKeys()
 	if m := p.config.Metrics.Listen; !m.IsZero() && m.Port != 0 {
 		for _, a := range p.config.Listen {
@@ -139,6 +141,19 @@ func (p *parser) checkRoles() {
 			hint = didYouMean(c.DefaultRole, names)
 		}
 		p.problemAt(p.at["default_role"], "default_role: no role is named %s%s", p.shown["default_role"], hint)
+	}
+}
+
+// applyProfiles gives the roles the ready-made masks that the file asks for.
+func (p *parser) applyProfiles() {
+	for i := range p.config.Roles {
+		r := &p.config.Roles[i]
+		if r.Profile == "" && len(r.Masks) == 0 {
+			r.Profile = roles.Profile(p.config.Profile)
+		}
+		if r.Profile != "" {
+			r.Profile.Apply(r)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	Auth           Auth
 	Users          map[string]User // by the name that a client logs in with
 	Keys           Keys
+	Profile        string // "" or a profile of package roles; Roles have its masks already
 	Classification Classification
 	Roles          []roles.Role // at least one; the first with a matching member is the user's
 	DefaultRole    string       // a user in no role; "" denies

@@ -184,7 +184,7 @@ func (p *parser) object(n *yaml.Node, k *key, path string, t *target) {
 		p.at[at] = placeOf(pr.value)
 		switch {
 		case kid.set != nil:
-			p.value(pr.key, pr.value, kid.set, at, t)
+			p.value(pr.value, kid.set, at, t)
 		case kid.kid("*") != nil:
 			p.users(pr.value, kid.kid("*"), at)
 		case kid.kid("[]") != nil:
@@ -216,11 +216,7 @@ func (p *parser) unknownKey(n *yaml.Node, k *key, path string) {
 }
 
 // value reads the value of a setting.
-func (p *parser) value(key, n *yaml.Node, s *setting, path string, t *target) {
-	if s.later {
-		p.problem(key, "%s is not supported yet", path)
-		return
-	}
+func (p *parser) value(n *yaml.Node, s *setting, path string, t *target) {
 	field := s.field(t)
 	if s.typ.node != nil {
 		s.typ.node(p, s, n, path, field)
@@ -271,7 +267,7 @@ func (p *parser) parent(n *yaml.Node, path string) place {
 // setDefault reads the default of s as if the file had it.
 func (p *parser) setDefault(s *setting, t *target) {
 	p.defaults = true
-	p.value(nil, defaults()[s], s, s.path, t)
+	p.value(defaults()[s], s, s.path, t)
 	p.defaults = false
 }
 

@@ -19,7 +19,6 @@ type setting struct {
 	required bool                // must be given
 	restart  bool                // a reload cannot change it
 	secret   bool                // no message shows it
-	later    bool                // known to the design, not built yet: refused
 	field    func(t *target) any // pointer to the field that takes the value
 	doc      string              // one line, with units
 }
@@ -32,6 +31,9 @@ type target struct {
 }
 
 const noFallback = "it falls back to plain text without a word: write disable, require, verify-ca or verify-full"
+
+// profileWords are the names of the profiles.
+var profileWords = []string{string(roles.SafeHarbor), string(roles.LimitedDataSet)}
 
 // settings is every key of the file, in the order of the docs.
 var settings = []*setting{
@@ -111,8 +113,9 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.config.Keys.File },
 		doc:   "The file of the masking keys, as `pgveil keygen` prints it and `pgveil rekey` adds to it ([keys](keys.md)); readable by its owner alone."},
 
-	{path: "profile", typ: typeWord, words: []string{"safe_harbor", "limited_data_set"}, later: true,
-		doc: "Ready-made masks for the roles that name none."},
+	{path: "profile", typ: typeWord, words: profileWords, defText: "none",
+		field: func(t *target) any { return &t.config.Profile },
+		doc:   "Ready-made masks for the roles that have neither `masks` nor a `profile` of their own. [profiles.md](profiles.md) lists them."},
 
 	{path: "classification.unlisted", typ: typeWord, def: UnlistedClear, words: []string{UnlistedClear, UnlistedMask, UnlistedDeny},
 		field: func(t *target) any { return &t.config.Classification.Unlisted },
@@ -130,6 +133,9 @@ var settings = []*setting{
 	{path: "roles[].masks", typ: typeMasks, defText: "every class is redacted",
 		field: func(t *target) any { return &t.role.Masks },
 		doc:   "`class: mask`, or `class: {mask: NAME, option: value}` for a mask with options. A mask for `date` also serves `date.birth`, the longest class wins, `\"*\"` is every other class. A class without a mask is redacted."},
+	{path: "roles[].profile", typ: typeWord, words: profileWords, defText: "none",
+		field: func(t *target) any { return (*string)(&t.role.Profile) },
+		doc:   "Ready-made masks for the classes that the role's `masks` do not name. Every identifier of HIPAA has one, so that `\"*\"` of the role is the mask of the classes that are none."},
 	{path: "roles[].predicates", typ: typeWord, def: "equality", words: []string{"allow", "equality", "deny"},
 		field: func(t *target) any { return &t.role.Predicates },
 		doc:   "Protected columns in WHERE, JOIN, ORDER BY, GROUP BY, CASE and the like. `equality`: compared by `=`, `IN` or `= ANY` with constants or parameters, or joined by `=` to a column of the same class. `deny`: not at all. `allow`: as PostgreSQL does; masked values can then be guessed by asking."},
@@ -209,9 +215,7 @@ func (k *key) kid(name string) *key {
 func (k *key) names() []string {
 	var names []string
 	for _, c := range k.kids {
-		if c.set == nil || !c.set.later {
-			names = append(names, c.name)
-		}
+		names = append(names, c.name)
 	}
 	return names
 }

@@ -246,7 +246,6 @@ func TestCheck(t *testing.T) {
 		{"key twice", func(y string) string { return y + "listen: [127.0.0.1:1]\n" }, 1, []string{`pgveil\.yaml:\d+:1: .*listen`}},
 		{"unknown mask", replace("ssn: hash", "ssn: hush"), 1, []string{`pgveil\.yaml:\d+:\d+: .*hush`}},
 		{"unset variable", replace(`password: "pgveil-demo"`, "password: ${NO_SUCH_VARIABLE}"), 1, []string{`pgveil\.yaml:\d+:\d+: .*NO_SUCH_VARIABLE`}},
-		{"feature that is not built yet", func(y string) string { return y + "profile: safe_harbor\n" }, 1, []string{`pgveil\.yaml:\d+:1: .*profile.*not supported yet`}},
 		{"mask that does not fit a type", replace("ssn: {mask: partial, keep_last: 4}", "photo: {mask: generalize, to: year}"), 1, []string{`error: .*photo.*generalize|error: .*generalize.*photo`}},
 		{"dead rule", replace("  columns:\n", "  columns:\n    public.patients.no_such_column: ssn\n"), 0, []string{`pgveil\.yaml:\d+:\d+: rule .*no_such_column.* matches no column`}},
 		{"dead member", replace("[group:developers]", "[group:developers, group:nobodies, user:noone]"), 0, []string{`warning: .*group:nobodies`, `warning: .*user:noone`}},

@@ -64,6 +64,9 @@ type Role struct {
 	Overwrite  []string // classes whose values, seen masked, UPDATE may replace by what the client gives; "*" for all
 	Reveal     []string // classes of which single tokens may be revealed; "*" for all
 	DDL        string   // "deny", "temp" or "allow"
+
+	Profile Profile         // whose masks serve the classes that Masks did not name; "" for none
+	ready   map[string]bool // the classes whose masks are the profile's
 }
 
 // Clear reports whether the role sees every class clear.

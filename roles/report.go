@@ -141,7 +141,7 @@ func (b *Bound) reportOn() {
 		}
 		slices.Sort(classes)
 		for _, c := range classes {
-			if c != "*" && !used[c] {
+			if c != "*" && !used[c] && !r.ready[c] {
 				b.report.DeadMasks = append(b.report.DeadMasks, r.Name+": "+c)
 			}
 		}
@@ -157,7 +157,10 @@ func (b *Bound) Misfits() []error {
 		for _, rel := range b.Catalog.Relations {
 			for _, col := range rel.Columns {
 				for _, class := range b.classes[columnKey{rel.OID, col.Num}] {
-					spec, _ := r.Mask(class)
+					spec, key := r.Mask(class)
+					if r.ready[key] {
+						continue // a profile's mask where it fits, redact elsewhere
+					}
 					if err := spec.Check(b.MaskType(col.Type, col.TypeMod)); err != nil {
 						out = append(out, fmt.Errorf("role %s, class %s, column %s.%s.%s: %w", r.Name, class, rel.Schema, rel.Name, col.Name, err))
 					}
