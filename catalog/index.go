@@ -19,6 +19,7 @@ type index struct {
 	relByName   map[name]*Relation
 	types       map[OID]*Type
 	typeByName  map[name]*Type
+	multiranges map[OID]OID // of ranges
 	functions   map[OID]*Function
 	funcByName  map[name][]*Function
 	operators   map[OID]*Operator
@@ -57,9 +58,13 @@ func (s *Snapshot) build() error {
 	}
 	x.types = make(map[OID]*Type, len(s.Types))
 	x.typeByName = make(map[name]*Type, len(s.Types))
+	x.multiranges = map[OID]OID{}
 	for _, t := range s.Types {
 		x.types[t.OID] = t
 		x.typeByName[name{t.Schema, t.Name}] = t
+		if t.Kind == 'm' {
+			x.multiranges[t.Subtype] = t.OID
+		}
 	}
 	x.functions = make(map[OID]*Function, len(s.Functions))
 	x.funcByName = make(map[name][]*Function, len(s.Functions))
@@ -177,6 +182,9 @@ func (s *Snapshot) RelationByName(schema, relation string) *Relation {
 
 // Type returns the type, nil when there is none.
 func (s *Snapshot) Type(oid OID) *Type { return s.types[oid] }
+
+// MultirangeOf returns the multirange type over a range type, 0 when it has none.
+func (s *Snapshot) MultirangeOf(r OID) OID { return s.multiranges[r] }
 
 // TypeByName returns the type of exactly that name, nil when there is none.
 func (s *Snapshot) TypeByName(schema, typ string) *Type { return s.typeByName[name{schema, typ}] }

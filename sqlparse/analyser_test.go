@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -120,7 +119,7 @@ func comparePlans(t *testing.T, sql string, got, want []*Plan) {
 func TestTemplatesOfCorpus(t *testing.T) {
 	s := testCatalog(t)
 	z := New(Options{})
-	files, _ := filepath.Glob("testdata/corpus/*.txt")
+	files := corpusFiles(t)
 	shared := 0
 	for _, file := range files {
 		for _, c := range readCorpus(t, file) {
@@ -297,10 +296,7 @@ func TestSyntaxErrorPosition(t *testing.T) {
 // without a refusal must not come with an unknown kind, and the lifted template must
 // give the same analysis again.
 func FuzzAnalyse(f *testing.F) {
-	files, err := filepath.Glob("testdata/corpus/*.txt")
-	if err != nil || len(files) == 0 {
-		f.Fatal("no corpus", err)
-	}
+	files := corpusFiles(f)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

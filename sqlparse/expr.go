@@ -65,6 +65,12 @@ func (a *analysis) expr(n *pg.Node, sc *scope) value {
 		// Which grouping set a row belongs to, not what is in it.
 		a.exprs(n.GroupingFunc.Args, sc)
 		return literal(oidInt4)
+	case *pg.Node_CurrentOfExpr:
+		// The row that a cursor of the session stands on: the cursor's own conditions were judged when it was declared.
+		if a.frame != nil || a.view != "" {
+			a.unsupported(-1, "WHERE CURRENT OF in a definition")
+		}
+		return literal(oidBool)
 	case *pg.Node_SetToDefault:
 		// The column's default is its owner's expression.
 		return literal(0)

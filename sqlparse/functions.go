@@ -559,7 +559,7 @@ func (a *analysis) resultType(c candidate, args []value) catalog.OID {
 	if !polymorphic(c.result) {
 		return c.result
 	}
-	var elem, array, rng catalog.OID
+	var elem, array, rng, multi catalog.OID
 	for i, p := range c.params {
 		t := args[i].typ
 		if t == 0 || polymorphic(t) {
@@ -595,7 +595,12 @@ func (a *analysis) resultType(c candidate, args []value) catalog.OID {
 				}
 			}
 		case oidAnyMulti, oidCompatibleMulti:
-			return 0
+			if b := a.cat.BaseType(t); b != nil && b.Kind == 'm' {
+				multi, rng = b.OID, b.Subtype
+				if r := a.cat.Type(rng); r != nil && elem == 0 {
+					elem = r.Subtype
+				}
+			}
 		}
 	}
 	switch c.result {
@@ -608,6 +613,11 @@ func (a *analysis) resultType(c candidate, args []value) catalog.OID {
 		return a.arrayOf(elem)
 	case oidAnyRange, oidCompatibleRange:
 		return rng
+	case oidAnyMulti, oidCompatibleMulti:
+		if multi == 0 && rng != 0 {
+			return a.cat.MultirangeOf(rng)
+		}
+		return multi
 	}
 	return 0
 }

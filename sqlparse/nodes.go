@@ -28,7 +28,7 @@ func init() {
 		roleExpression: `ColumnRef AConst ParamRef AExpr BoolExpr NullTest BooleanTest TypeCast CollateClause FuncCall SubLink CaseExpr
 			CoalesceExpr MinMaxExpr RowExpr AArrayExpr AIndirection SqlvalueFunction GroupingFunc SetToDefault NamedArgExpr XmlExpr XmlSerialize
 			JsonParseExpr JsonScalarExpr JsonSerializeExpr JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor
-			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr MergeSupportFunc`,
+			JsonObjectAgg JsonArrayAgg JsonFuncExpr JsonIsPredicate JsonValueExpr MergeSupportFunc CurrentOfExpr`,
 		roleFrom: `RangeVar RangeSubselect RangeFunction RangeTableFunc JsonTable RangeTableSample JoinExpr`,
 		roleStatement: `SelectStmt InsertStmt UpdateStmt DeleteStmt MergeStmt NotifyStmt ListenStmt UnlistenStmt TransactionStmt VariableSetStmt VariableShowStmt DeallocateStmt
 			DiscardStmt DeclareCursorStmt ClosePortalStmt FetchStmt PrepareStmt ExecuteStmt ExplainStmt ConstraintsSetStmt CopyStmt LockStmt
@@ -37,7 +37,7 @@ func init() {
 			DefElem LockingClause GroupingSet WithClause InferClause OnConflictClause CtesearchClause CtecycleClause CommonTableExpr
 			IndexElem JsonFormat JsonBehavior JsonOutput JsonArgument JsonTablePathSpec JsonTableColumn JsonKeyValue JsonAggConstructor
 			MergeWhenClause ReturnStmt RawStmt Integer Float Boolean String BitString List RoleSpec`,
-		roleRefused: `CurrentOfExpr TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
+		roleRefused: `TableLikeClause PartitionElem PartitionSpec PartitionBoundSpec PartitionRangeDatum
 			SinglePartitionSpec PartitionCmd TriggerTransition PlassignStmt CreateSchemaStmt
 			ReplicaIdentityStmt AlterTableCmd AlterCollationStmt AlterDomainStmt GrantStmt ObjectWithArgs AccessPriv
 			GrantRoleStmt AlterDefaultPrivilegesStmt Constraint CreateTableSpaceStmt DropTableSpaceStmt

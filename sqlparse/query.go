@@ -423,7 +423,14 @@ func (a *analysis) expandItem(cols []column, it *item) []column {
 // expandRow expands (expression).*.
 func (a *analysis) expandRow(cols []column, v value, loc int32) []column {
 	if v.fields != nil {
-		return append(cols, v.fields...)
+		for _, c := range v.fields {
+			c.chosen = c.chosen.union(v.chosen)
+			if !v.row {
+				c.witness = Witness{}
+			}
+			cols = append(cols, c)
+		}
+		return cols
 	}
 	if rel := a.typeRelation(v.typ); rel != nil {
 		for i := range rel.Columns {

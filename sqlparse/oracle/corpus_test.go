@@ -62,6 +62,11 @@ func TestCorpus(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no corpus", err)
 	}
+	refused, err := filepath.Glob("../testdata/corpus/unsupported/*.txt")
+	if err != nil || len(refused) == 0 {
+		t.Fatal("no refused statements in the corpus", err)
+	}
+	files = append(files, refused...)
 	n := &tally{}
 	path := ""
 	for _, file := range files {

@@ -456,10 +456,14 @@ func (x *walker) field(n *Node) (Flow, error) {
 		}
 	}
 	f, err := x.expr(n.Field("arg"))
-	if arg.Tag == "VAR" && len(f.Plain) == 0 {
-		f.Needs = nil // a row that a query made: which of its parts this is was lost on the way here
+	out := f.computed()
+	if arg.Tag == "VAR" {
+		out.Picked = f.Needs.Union(f.May) // a row that a query gives: which of its parts this is was lost on the way here
+		if len(f.Plain) == 0 {
+			out.Needs = nil
+		}
 	}
-	return f.computed(), err
+	return out, err
 }
 
 // Kinds of sublinks (PostgreSQL source, src/include/nodes/primnodes.h, SubLinkType).

@@ -8,6 +8,9 @@ GRANT USAGE ON SCHEMA hr, shop TO PUBLIC;
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
 CREATE EXTENSION pg_trgm;
+CREATE EXTENSION pgcrypto;
+CREATE EXTENSION "uuid-ossp";
+CREATE EXTENSION unaccent;
 
 CREATE TYPE hr.mood AS ENUM ('calm', 'tired');
 CREATE TYPE hr.address AS (street text, city text, zip varchar(10));
@@ -143,3 +146,16 @@ CREATE VIEW hr.through_function AS SELECT id, hr.nested(ssn) AS s, hr.by_ssn('1'
 CREATE FUNCTION hr.stable_unknown(text) RETURNS text LANGUAGE plpgsql STABLE AS 'BEGIN RETURN $1; END';
 CREATE VIEW hr.stable_opaque AS SELECT id, city, hr.stable_unknown(ssn) AS t FROM hr.person;
 CREATE VIEW hr.opaque_where AS SELECT id, city FROM hr.person WHERE hr.stable_unknown(ssn) = 'x';
+
+-- Relations of the other kinds.
+CREATE VIEW hr.barrier WITH (security_barrier) AS SELECT id, name, ssn FROM hr.person WHERE active;
+CREATE VIEW hr.on_barrier AS SELECT id AS i, ssn AS s FROM hr.barrier;
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+CREATE FOREIGN TABLE hr.remote (id int, ssn text, city text) SERVER elsewhere;
+CREATE TABLE hr.policed (id int PRIMARY KEY, tenant text, ssn text);
+ALTER TABLE hr.policed ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON hr.policed USING (tenant = current_user);
+CREATE TABLE public.ranges (id int, during int4range, seen int4multirange, days daterange);
+CREATE FUNCTION public.spread(anyrange) RETURNS anymultirange LANGUAGE sql IMMUTABLE AS 'SELECT multirange($1)';
+CREATE FUNCTION public.first_of(anymultirange) RETURNS anyelement LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';
