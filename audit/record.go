@@ -41,7 +41,7 @@ type Record struct {
 	Database    string    `json:"database"`
 	Statement   string    `json:"statement"`   // literals replaced by $n
 	Fingerprint string    `json:"fingerprint"` // of the statement's shape
-	Verdict     string    `json:"verdict"`     // pass, mask or refuse
+	Verdict     string    `json:"verdict"`     // pass, mask, refuse or reveal
 	Classes     []string  `json:"classes"`
 	Columns     []string  `json:"columns"` // schema.table.column
 	Masks       []string  `json:"masks"`

@@ -49,6 +49,7 @@ func (c *Config) Policy() *roles.Policy {
 		Rules:       c.Classification.Columns,
 		Roles:       c.Roles,
 		DefaultRole: c.DefaultRole,
+		Reveals:     c.Limits.RevealsPerHour,
 		Trusted:     c.Functions.Trusted,
 	}
 }

@@ -32,6 +32,7 @@ type Report struct {
 	ViewRules    []Rule   // rules that match columns of views only: those follow their tables
 	DeadMembers  []string // role: member that matches no PostgreSQL role
 	DeadMasks    []string // role: class that no column has
+	DeadReveals  []string // role: class of reveal or overwrite that no column has, or of reveal that no role sees as tokens
 	EmptyRoles   []string // roles without any member in this database
 	DeadTrusted  []string // trusted functions that do not exist
 }

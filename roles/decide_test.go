@@ -145,6 +145,8 @@ func TestUnlisted(t *testing.T) {
 func TestReport(t *testing.T) {
 	p := testPolicy()
 	p.Rules = append(p.Rules, roles.Rule{Pattern: "hr.person.typo", Class: "ssn"}, roles.Rule{Pattern: "hr.names.loud", Class: "name"})
+	p.Roles[0].Reveal, p.Roles[0].Overwrite = []string{"name", "ssn", "*"}, []string{"mrn", "fax"}
+	p.Roles[1].Masks["name"] = masking.Spec{Method: masking.Token}
 	p.Roles[0].Masks["vehicle"] = masking.Spec{Method: masking.Redact}
 	p.Roles[0].Masks["sensitive"] = masking.Spec{Method: masking.Generalize, To: "year"}
 	b := testBound(t, p)
@@ -160,6 +162,9 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Join(r.DeadMasks, " ") != "developer: vehicle" {
 		t.Errorf("dead masks: %v", r.DeadMasks)
+	}
+	if strings.Join(r.DeadReveals, ", ") != "developer: reveal ssn, developer: overwrite fax" {
+		t.Errorf("dead reveals: %v", r.DeadReveals)
 	}
 	if strings.Join(r.DeadMembers, " ") != "developer: group:dev" {
 		t.Errorf("dead members: %v", r.DeadMembers)

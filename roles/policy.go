@@ -17,6 +17,7 @@ type Policy struct {
 	Rules       []Rule   // a later rule wins
 	Roles       []Role   // the first role with a matching member is the user's
 	DefaultRole string   // a user in no role; "" denies
+	Reveals     int      // tokens that one user may have revealed in an hour
 	Trusted     []string // user functions whose result depends on their arguments alone: "schema.name(type, …)"
 }
 

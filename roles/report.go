@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pgveil/catalog"
+	"pgveil/masking"
 )
 
 // trust finds the functions that the policy names: "schema.name(type, …)".
@@ -145,7 +146,34 @@ func (b *Bound) reportOn() {
 				b.report.DeadMasks = append(b.report.DeadMasks, r.Name+": "+c)
 			}
 		}
+		for _, c := range r.Reveal {
+			if c != "*" && !(used[c] && b.tokens(c)) {
+				b.report.DeadReveals = append(b.report.DeadReveals, r.Name+": reveal "+c)
+			}
+		}
+		for _, c := range r.Overwrite {
+			if c != "*" && !used[c] {
+				b.report.DeadReveals = append(b.report.DeadReveals, r.Name+": overwrite "+c)
+			}
+		}
 	}
+}
+
+// tokens reports whether a role sees columns of a class, or of a kind of it, as tokens.
+func (b *Bound) tokens(class string) bool {
+	for _, classes := range b.classes {
+		for _, c := range classes {
+			if !covers([]string{class}, c) {
+				continue
+			}
+			for i := range b.Policy.Roles {
+				if m, _ := b.Policy.Roles[i].Mask(c); m.Method == masking.Token {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // Misfits returns the masks of the policy's roles that cannot serve the type of a column they would

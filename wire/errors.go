@@ -47,6 +47,8 @@ var (
 	kindFunctionCall     = Kind{"function_call_refused", "0A000", SeverityFatal, "The function call interface tells nothing of what the result depends on.", "Call the function in a SELECT."}
 	kindCopy             = Kind{"copy_refused", "0A000", SeverityFatal, "The server began a COPY that was not decided for a masked role.", "Look into pgveil's log."}
 	kindWitness          = Kind{"witness_disagrees", "42501", SeverityError, "The server's description of the result is not what the analysis foresaw.", "Try again; the catalog is read anew."}
+	kindReveal           = Kind{"reveal_refused", "42501", SeverityError, "pgveil.reveal was given no reason, or what is no token of a class that the role may reveal; the two are not told apart.", "Check the token and the role's reveal."}
+	kindRevealLimit      = Kind{"reveal_limit", "53400", SeverityError, "limits.reveals_per_hour is reached for the user.", "Wait, or ask the operator."}
 	kindStale            = Kind{"definition_changed", "42501", SeverityError, "A definition changed after the portal was opened, and its result may not be what was decided.", "Run the statement again."}
 	kindNoRowProgram     = Kind{"row_without_program", "XX000", SeverityFatal, "The server sent a row for which nothing was decided.", "Look into pgveil's log."}
 	kindUndecided        = Kind{"undecided", "58000", SeverityError, "pgveil could not decide the statement, because it could not read the catalog or the search path.", "Try again; pgveil's log has the reason."}
@@ -61,7 +63,7 @@ func Kinds() []Kind {
 		kindParameterRefused, kindReplication, kindProtocolVersion, kindProtocol, kindUpstreamProtocol,
 		kindConnections, kindLoginTimeout, kindUnreachable, kindVerifier, kindUpstreamLost, kindShutdown,
 		kindStatementTooLong, kindStatementComplex, kindRowTooLong, kindTooMuch, kindEncoding,
-		kindClientEncoding, kindConversion, kindAborted, kindBackslash, kindFunctionCall, kindCopy, kindWitness, kindStale,
+		kindClientEncoding, kindConversion, kindAborted, kindBackslash, kindFunctionCall, kindCopy, kindWitness, kindReveal, kindRevealLimit, kindStale,
 		kindNoRowProgram, kindUndecided, kindAudit, kindInternal,
 	}
 }
@@ -250,6 +252,21 @@ func CopyEncoding(encoding string) *Error {
 func WitnessDisagrees(what string) *Error {
 	return kindWitness.error("the result is not what the analysis of the statement foresaw", what,
 		"A definition may have changed: try again.")
+}
+
+// RevealRefused is the one answer to a forged token and to one of a class that the role may not reveal.
+func RevealRefused() *Error {
+	return kindReveal.error("this is no token that may be revealed to you", "", "Give a token as it was read, of a class that your role may reveal.")
+}
+
+// RevealReason refuses to reveal a token without a reason that can be recorded.
+func RevealReason(limit int) *Error {
+	return kindReveal.error("a reason must be given, which is recorded", "", fmt.Sprintf("Give one of at most %d bytes in UTF-8, such as the number of a ticket.", limit))
+}
+
+// RevealLimit refuses to reveal more tokens to a user for now.
+func RevealLimit(limit int) *Error {
+	return kindRevealLimit.error(fmt.Sprintf("more than %d attempts to reveal a token in an hour", limit), "", "Wait, or have limits.reveals_per_hour raised.")
 }
 
 // DefinitionChanged refuses to go on with a portal whose statement would now be decided otherwise.

@@ -65,6 +65,21 @@ func (m *BindMessage) TextParams(yield func(value []byte) bool) {
 	}
 }
 
+// EachParam calls yield for each parameter that is not NULL.
+func (m *BindMessage) EachParam(yield func(i int, value []byte)) {
+	pos := 0
+	for i := range m.paramCount {
+		cell, next, ok := cellAt(m.params, pos)
+		if !ok {
+			return // ParseBind has walked the same cells
+		}
+		pos = next
+		if cell != nil {
+			yield(i, cell)
+		}
+	}
+}
+
 // Append appends the whole message, with what param appends in the place of each parameter that is not NULL. param
 // must append to the slice that it gets, and return it.
 func (m *BindMessage) Append(dst []byte, param func(dst []byte, i int, format int16, value []byte) []byte) []byte {

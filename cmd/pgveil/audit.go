@@ -25,7 +25,7 @@ func runAudit(c *cli, args []string) error {
 	fs.StringVar(&f.Role, "role", "", "records of this masking role `name`")
 	fs.StringVar(&f.Database, "database", "", "records of this database `name`")
 	fs.StringVar(&f.Event, "event", "", "statement, refusal, login, login_failed, cancel, reload …")
-	fs.StringVar(&f.Verdict, "verdict", "", "pass, mask or refuse")
+	fs.StringVar(&f.Verdict, "verdict", "", "pass, mask, refuse or reveal")
 	fs.StringVar(&f.Class, "class", "", "records that touch this `class` or one below it")
 	fs.StringVar(&f.Column, "column", "", "records that touch `schema.table.column`; * matches within a part")
 	fs.StringVar(&f.Text, "text", "", "records with this `text` in statement, reason or application")

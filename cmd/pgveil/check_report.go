@@ -46,6 +46,7 @@ type databaseReport struct {
 	DeadMembers  []string     `json:"dead_members,omitempty"`
 	EmptyRoles   []string     `json:"empty_roles,omitempty"`
 	DeadMasks    []string     `json:"dead_masks,omitempty"`
+	DeadReveals  []string     `json:"dead_reveals,omitempty"`
 	DeadTrusted  []string     `json:"dead_trusted,omitempty"`
 	Misfits      []string     `json:"misfits,omitempty"` // errors
 }
@@ -112,7 +113,7 @@ func (r *checkReport) connect(c *cli, cfg *config.Config, database string) error
 			found[x] = found[x] || !dead[x]
 		}
 		d := databaseReport{Name: name, Classified: append([]string{}, report.Classified...), Unclassified: append([]string{}, report.Unclassified...), ViewRules: reportRules(report.ViewRules),
-			DeadMembers: report.DeadMembers, EmptyRoles: report.EmptyRoles, DeadMasks: report.DeadMasks, DeadTrusted: report.DeadTrusted}
+			DeadMembers: report.DeadMembers, EmptyRoles: report.EmptyRoles, DeadMasks: report.DeadMasks, DeadReveals: report.DeadReveals, DeadTrusted: report.DeadTrusted}
 		for _, err := range b.Misfits() {
 			d.Misfits = append(d.Misfits, err.Error())
 		}
@@ -191,6 +192,9 @@ func (d *databaseReport) print(stdout, stderr io.Writer, unlisted string) {
 	}
 	for _, s := range d.DeadMasks {
 		fmt.Fprintln(stdout, "warning: mask for a class that no column has: "+s)
+	}
+	for _, s := range d.DeadReveals {
+		fmt.Fprintln(stdout, "warning: no column has the class, or no role sees it as tokens: "+s)
 	}
 	for _, s := range d.DeadTrusted {
 		fmt.Fprintln(stdout, "warning: trusted function does not exist: "+s)

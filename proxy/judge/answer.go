@@ -17,6 +17,9 @@ func (j *userJudge) answer(b *bound, role *roles.Role, q session.Query, p *sqlpa
 		s.Answer, s.AnswerTag = linesQuery("QUERY PLAN", lines), "EXPLAIN"
 		return s
 	}
+	if p.Veil.Reveal != nil {
+		return j.reveal(b, role, p, s)
+	}
 	var value string
 	switch p.Veil.Show {
 	case "pgveil.version":

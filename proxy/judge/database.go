@@ -29,6 +29,7 @@ type database struct {
 	source   Source
 	analyser *sqlparse.Analyser
 	log      *slog.Logger
+	attempts *attempts
 
 	policy  atomic.Pointer[policy]
 	bound   atomic.Pointer[bound]
@@ -49,8 +50,8 @@ type bound struct {
 	generation uint64
 }
 
-func newDatabase(name string, source Source, p *policy, a *sqlparse.Analyser, log *slog.Logger) *database {
-	d := &database{name: name, source: source, analyser: a, log: log}
+func newDatabase(name string, source Source, p *policy, a *sqlparse.Analyser, log *slog.Logger, reveals *attempts) *database {
+	d := &database{name: name, source: source, analyser: a, log: log, attempts: reveals}
 	d.policy.Store(p)
 	return d
 }
@@ -114,6 +115,9 @@ func (d *database) logDead(r roles.Report) {
 	}
 	for _, x := range r.DeadMasks {
 		d.log.Warn("a mask is for a class that no column has", "database", d.name, "mask", x)
+	}
+	for _, x := range r.DeadReveals {
+		d.log.Warn("a role's reveal or overwrite names a class that no column has, or that no role sees as tokens", "database", d.name, "class", x)
 	}
 	for _, x := range r.DeadRules {
 		d.log.Warn("a classification rule matches no column", "database", d.name, "rule", x.Pattern, "line", x.Line)

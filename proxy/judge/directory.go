@@ -31,6 +31,7 @@ type Options struct {
 // Directory holds the judges of all databases. It is safe for concurrent use.
 type Directory struct {
 	options Options
+	reveals attempts
 
 	mu        sync.Mutex
 	policy    *policy
@@ -131,7 +132,7 @@ func (d *Directory) open(name string) (*database, error) {
 		return nil, err
 	}
 	a := sqlparse.New(sqlparse.Options{MaxStatementBytes: d.options.MaxStatementBytes})
-	db := newDatabase(name, source, d.policy, a, d.options.Log)
+	db := newDatabase(name, source, d.policy, a, d.options.Log, &d.reveals)
 	d.databases[name] = db
 	return db, nil
 }

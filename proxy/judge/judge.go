@@ -183,7 +183,7 @@ func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sq
 	if d.Verdict == roles.Refuse {
 		return j.refuse(s, q, p, d.Refusal)
 	}
-	if p.Refusal != nil && p.Refusal.Rule == sqlparse.RuleVeilSetting { // for every role
+	if p.Refusal != nil && (p.Refusal.Rule == sqlparse.RuleVeilSetting || p.Refusal.Rule == sqlparse.RuleReveal) { // for every role
 		return j.refuse(s, q, p, p.Refusal)
 	}
 	if p.Kind == sqlparse.KindVeil {

@@ -84,7 +84,7 @@ func (s *Session) wantOfClient(typ byte, size int) int {
 			return wire.HeaderSize
 		}
 	case wire.Bind:
-		if !s.masked {
+		if !s.masked && !s.revealing {
 			return min(size, bindPrefix)
 		}
 	}
@@ -248,6 +248,13 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 			return true, nil
 		}
 	}
+	var reveal *revealed
+	if r := v.revealOf(); r != nil {
+		if reveal, info, refusal = s.revealText(r, sql); refusal != nil {
+			s.refuseQuery(sql, refusal, info)
+			return true, nil
+		}
+	}
 	text, edits := []byte(nil), []edit(nil)
 	if v != nil && s.masked {
 		if literals := v.literals(); len(literals) > 0 {
@@ -259,6 +266,7 @@ func (s *Session) clientQuery(m, body []byte, stable bool) (ready bool, err erro
 	}
 	e := s.push(kQuery)
 	e.verdict, e.also, e.edits = v, also, edits
+	s.q.reveal(e, reveal)
 	if s.masked {
 		s.q.say(e, sql)
 	}
@@ -401,6 +409,11 @@ func (s *Session) clearBind(prefix []byte) {
 	}
 	if st := s.stmts[string(key(stmtName))]; st != nil {
 		p.stmt, p.verdict, p.s = st, st.verdict, st.stmt
+		if r := st.verdict.revealOf(); r != nil {
+			if msg, err := wire.ParseBind(prefix); err == nil {
+				p.reveal = bindReveal(r, []byte(st.sql), &msg)
+			}
+		}
 	}
 	s.bindPortal(e, portalName, p)
 }

@@ -50,7 +50,9 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		}
 	}
 	e := s.push(kParse)
-	if s.masked {
+	reveals := v.revealOf() != nil
+	s.revealing = s.revealing || reveals
+	if s.masked || reveals {
 		p.sql, p.types = string(msg.SQL), append([]uint32(nil), s.types...)
 		s.q.say(e, msg.SQL)
 	}
@@ -110,6 +112,9 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 		if p.byName() {
 			p.refs = s.identities(p.s.Refers)
 			p.also = s.earlier(p.s)
+		}
+		if r := st.verdict.revealOf(); r != nil {
+			p.reveal = bindReveal(r, []byte(st.sql), &msg)
 		}
 	}
 	p.formats = append(p.formats[:0], msg.Formats()...)
@@ -282,8 +287,24 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 			s.send(wire.AppendDescribe(s.toServer.bytes(), 'P', string(name)))
 		}
 	}
+	var reveal *revealed
+	if p != nil {
+		if r := p.verdict.revealOf(); r != nil {
+			args := p.reveal
+			if args == nil {
+				args = &revealArguments{}
+			}
+			var info *AuditInfo
+			var refusal *wire.Error
+			if reveal, info, refusal = s.open(r, args.token, args.reason); refusal != nil {
+				s.refuseExtended(refusedName, []byte(p.stmt.sql), refusal, info)
+				return true, nil
+			}
+		}
+	}
 	e := s.push(kExecute)
 	e.portal = p
+	s.q.reveal(e, reveal)
 	s.toServer.pass(m, stable)
 	s.unsynced = true
 	if p == nil {

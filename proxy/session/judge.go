@@ -63,6 +63,7 @@ type Statement struct {
 	Refusal   *wire.Error          // Refuse
 	Answer    string               // Answer: a query of constants that the server runs in its place, so that the server keeps all protocol state
 	AnswerTag string               // CommandComplete shown instead of the server's
+	Reveal    *Reveal              // Answer: the row of the answer is a token's value
 	Rows      bool                 // it returns rows
 	Names     sqlparse.NameEffect  // what it does to the meaning of names afterwards
 	Temp      *sqlparse.TempEffect // what it does to the session's temporary relations; nil for nothing

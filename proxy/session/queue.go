@@ -38,7 +38,8 @@ type entry struct {
 	unsettled bool
 	text      []byte // kQuery, and refusals: the client's own words, capped
 
-	edits  []edit // kQuery: where the server's text is another
+	edits  []edit    // kQuery: where the server's text is another
+	reveal *revealed // what takes the place of the row
 	stmt   *prepared
 	portal *portal
 	also   [][]*Statement // kQuery: of each statement, earlier decisions that its result has to agree with; nil: none
@@ -80,10 +81,11 @@ type portal struct {
 	refs       []any        // what the names that its statement refers to stood for at its Bind
 	sent       bool         // it was executed
 	formats    []byte       // result formats as in Bind
-	words      []byte       // the client's text parameters, capped, each followed by NUL
-	group      uint64       // of the Bind
-	bound      bool         // the server has confirmed it
-	dead       bool         // its transaction has ended
+	reveal     *revealArguments
+	words      []byte // the client's text parameters, capped, each followed by NUL
+	group      uint64 // of the Bind
+	bound      bool   // the server has confirmed it
+	dead       bool   // its transaction has ended
 
 	describing bool
 	desc       []byte // body of its RowDescription, with its formats
@@ -93,9 +95,10 @@ type portal struct {
 
 // queue is a FIFO of entries whose storage is used again.
 type queue struct {
-	e     []entry
-	first int
-	bytes int // of texts
+	e       []entry
+	first   int
+	bytes   int // of texts
+	reveals int // entries with a value to reveal
 }
 
 func (q *queue) len() int { return len(q.e) - q.first }
@@ -144,6 +147,9 @@ func (q *queue) push(k kind, now time.Time) *entry {
 func (q *queue) pop() {
 	e := &q.e[q.first]
 	q.bytes -= len(e.text)
+	if e.reveal != nil {
+		q.reveals--
+	}
 	text := e.text[:0]
 	if cap(text) > keepText {
 		text = nil
@@ -166,6 +172,14 @@ func (q *queue) say(e *entry, sql []byte) {
 	n := len(e.text)
 	e.text = append(e.text, sql[:min(len(sql), maxText-min(n, maxText))]...)
 	q.bytes += len(e.text) - n
+}
+
+// reveal has a value take the place of the entry's row.
+func (q *queue) reveal(e *entry, r *revealed) {
+	if r != nil {
+		e.reveal = r
+		q.reveals++
+	}
 }
 
 // newPortal takes a portal from the free ones.

@@ -57,6 +57,9 @@ func (s *Session) serverMessages(b []byte, stable bool) (n, need int) {
 
 // streams reports whether only the header of a message is of interest.
 func (s *Session) streams(typ byte, size int) bool {
+	if typ == wire.DataRow && s.reveals() {
+		return false
+	}
 	if s.masked {
 		return typ == wire.DataRow && (s.muted != nil || s.rowsPass()) ||
 			typ == wire.CopyData && s.run.active && (s.muted != nil || s.run.copy.state == copyPasses)
@@ -113,6 +116,10 @@ func (s *Session) serverMessage(typ byte, m []byte, stable bool) {
 	body := m[wire.HeaderSize:]
 	switch typ {
 	case wire.DataRow:
+		if s.reveals() {
+			s.revealRow()
+			return
+		}
 		s.row(m, body, stable)
 	case wire.RowDescription:
 		s.description(m, body, stable)

@@ -111,11 +111,12 @@ type Session struct {
 	records []record
 	waits   int // records that output waits for
 
-	decision decision
-	path     searchPath
-	probing  probe
-	temp     *sqlparse.Overlay // the temporary schema; nil for a clear role
-	defining bool              // permanent definitions changed in the transaction at hand
+	decision  decision
+	path      searchPath
+	probing   probe
+	temp      *sqlparse.Overlay // the temporary schema; nil for a clear role
+	revealing bool              // a statement was prepared that reveals a token
+	defining  bool              // permanent definitions changed in the transaction at hand
 
 	generation     uint64 // of the latest verdict
 	tempGeneration uint64 // the texts of temporary views are at least as new

@@ -58,6 +58,9 @@ func (s *Session) begin(h *entry) bool {
 	if r.stmt != nil {
 		r.info = &r.stmt.Audit
 	}
+	if h.reveal != nil {
+		r.info = &h.reveal.info
+	}
 	s.run = r
 	if s.cfg.BeforeResult {
 		s.toClient.pin()
