@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pgveil/audit"
+	"pgveil/proxy/transport"
 	"pgveil/wire"
 )
 
@@ -53,9 +54,9 @@ type connection struct {
 	mu       sync.Mutex
 	upstream net.Conn // once it is dialled
 	severed  bool
-	binding  *Binding                // once the login is bound to its role
-	end      context.CancelFunc      // once there is a session: it ends when it is idle
-	kill     context.CancelCauseFunc // once there is a session: it ends now, and says why
+	killed   bool
+	binding  *Binding          // once the login is bound to its role
+	carried  transport.Carried // once there is a session: it owns both connections
 }
 
 // revocationGrace is how long a session whose binding no longer holds has to become idle.
@@ -74,14 +75,14 @@ func (c *connection) bind(b *Binding) bool {
 // revokeInvalid ends the session if its binding does not hold any more.
 func (c *connection) revokeInvalid() {
 	c.mu.Lock()
-	b, end := c.binding, c.end
+	b, carried := c.binding, c.carried
 	c.mu.Unlock()
 	if b == nil || b.Valid == nil || b.Valid() {
 		return
 	}
 	c.server.log.Info("session ended by the new configuration", "session", &c.info)
-	if end != nil {
-		end()
+	if carried != nil {
+		carried.Drain()
 		time.AfterFunc(revocationGrace, c.terminate)
 		return
 	}
@@ -91,13 +92,24 @@ func (c *connection) revokeInvalid() {
 // terminate ends a session at once, but lets it tell the client; a login is cut.
 func (c *connection) terminate() {
 	c.mu.Lock()
-	kill := c.kill
+	carried := c.carried
+	c.killed = carried != nil
 	c.mu.Unlock()
-	if kill != nil {
-		kill(wire.Shutdown())
+	if carried != nil {
+		carried.Kill(wire.Shutdown())
 		return
 	}
 	c.cut()
+}
+
+// drain ends a session when it is idle. Logins see for themselves that they are to end.
+func (c *connection) drain() {
+	c.mu.Lock()
+	carried := c.carried
+	c.mu.Unlock()
+	if carried != nil {
+		carried.Drain()
+	}
 }
 
 // cut closes both sides at once, whatever they are doing.
@@ -105,6 +117,10 @@ func (c *connection) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.severed = true
+	if c.carried != nil {
+		c.carried.Cut()
+		return
+	}
 	c.raw.Close()
 	if c.upstream != nil {
 		c.upstream.Close()
@@ -129,7 +145,8 @@ func clientAddress(c net.Conn) string {
 	return "[local]"
 }
 
-// serve takes one accepted connection to its end. A panic ends this one alone.
+// serve takes one accepted connection through its login, and leaves it to a session
+// or closes it. A panic ends this one alone.
 func (s *Server) serve(raw net.Conn) {
 	c := &connection{server: s, settings: s.settings.Load(), raw: raw}
 	c.peer = peer{Conn: raw, exact: true}
@@ -138,11 +155,12 @@ func (s *Server) serve(raw net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
+	handedOver := false
 	defer func() {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-		c.cut()
+		if !handedOver {
+			c.cut()
+			c.gone()
+		}
 	}()
 	defer func() {
 		if r := recover(); r != nil {
@@ -160,29 +178,54 @@ func (s *Server) serve(raw net.Conn) {
 	if h == nil {
 		return // a CancelRequest
 	}
-	defer s.sessions.Add(-1)
-	defer s.keys.remove(h.pid)
-	if h.binding.Close != nil {
-		defer h.binding.Close()
-	}
-	ctx, end := context.WithCancel(s.drain)
-	defer end()
-	stop, kill := context.WithCancelCause(context.Background())
-	defer kill(nil)
+	c.begin(h)
+	handedOver = true
+}
+
+// begin hands the login over to a session. Nothing of it stays behind but what the
+// session's end needs.
+func (c *connection) begin(h *handover) {
+	s, begun, pid, target, end := c.server, time.Now(), h.pid, h.target, h.binding.Close
 	c.mu.Lock()
-	c.end, c.kill = end, kill
-	c.mu.Unlock()
-	begin := time.Now()
-	err = s.relay(ctx, stop, h)
-	if stop.Err() != nil {
-		// The server does not notice the end of a connection while it works on a statement.
-		limit, cancel := context.WithTimeout(context.Background(), refusalTimeout)
-		defer cancel()
-		if err := h.config.upstream.cancel(limit, h.upstream.pid, h.upstream.key); err != nil {
-			s.log.Warn("what an ended session was doing could not be cancelled", "session", &c.info, "error", err)
+	c.carried = s.carry(h, func(err error) {
+		c.mu.Lock()
+		killed := c.killed
+		c.mu.Unlock()
+		if killed {
+			// The server does not notice the end of a connection while it works on a statement.
+			limit, cancel := context.WithTimeout(context.Background(), refusalTimeout)
+			if err := target.upstream.cancel(limit, target.pid, target.key); err != nil {
+				s.log.Warn("what an ended session was doing could not be cancelled", "session", &c.info, "error", err)
+			}
+			cancel()
 		}
+		s.ended(c, time.Since(begun), err)
+		if end != nil {
+			end()
+		}
+		s.keys.remove(pid)
+		s.sessions.Add(-1)
+		c.gone()
+	})
+	carried, severed := c.carried, c.severed
+	c.peer, c.tls, c.raw, c.upstream = peer{}, nil, nil, nil
+	c.mu.Unlock()
+	switch {
+	case severed:
+		carried.Cut()
+	case s.drain.Err() != nil: // the shutdown may have missed it
+		carried.Drain()
 	}
-	s.ended(c, time.Since(begin), err)
+}
+
+// gone takes a connection that is closed off the server's books.
+func (c *connection) gone() {
+	s := c.server
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.open.Add(-1)
+	s.running.Done()
 }
 
 // loginFailed tells the client, the log and the audit trail why there is no session.

@@ -98,10 +98,8 @@ func (s *Server) accept(l net.Listener) {
 			c.Close()
 			continue
 		}
-		s.running.Go(func() {
-			defer s.open.Add(-1)
-			s.serve(c)
-		})
+		s.running.Add(1)
+		go s.serve(c)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"pgveil/audit"
 	"pgveil/proxy/auth"
 	"pgveil/proxy/session"
+	"pgveil/proxy/transport"
 	"pgveil/wire"
 )
 
@@ -23,7 +24,8 @@ type handover struct {
 	binding  *Binding
 	info     sessionInfo
 	config   *settings
-	pid      uint32 // of the client's cancel key
+	pid      uint32        // of the client's cancel key
+	target   *cancelTarget // what that stands for
 }
 
 // login takes the connection from its first byte to the point where the client
@@ -137,7 +139,7 @@ func (c *connection) startTLS(ctx context.Context) error {
 	}
 	// The peer has read the request and not a byte more: what somebody put behind it in clear
 	// goes into the handshake, which fails (CVE-2021-23222).
-	return c.handshake(ctx, tls.Server(c.raw, config))
+	return c.handshake(ctx, tls.Server(transport.NewSocket(c.raw), config))
 }
 
 // directTLS takes a client that begins with the handshake. It has to name the
@@ -147,7 +149,7 @@ func (c *connection) directTLS(ctx context.Context) error {
 	if config == nil || c.local() {
 		return &tlsFailure{errors.New("direct TLS, which tls.mode or the socket does not offer")}
 	}
-	t := tls.Server(&prefixed{Conn: c.raw, prefix: bytes.Clone(c.peer.rest())}, config)
+	t := tls.Server(transport.NewSocket(&prefixed{Conn: c.raw, prefix: bytes.Clone(c.peer.rest())}), config)
 	if err := c.handshake(ctx, t); err != nil {
 		return err
 	}
@@ -353,7 +355,8 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 	if start.Minor >= 2 {
 		length = cancelKeyLong
 	}
-	pid, key := c.server.keys.add(length, &cancelTarget{upstream: c.settings.upstream, pid: up.pid, key: up.key, session: c.info})
+	h.target = &cancelTarget{upstream: c.settings.upstream, pid: up.pid, key: up.key, session: c.info}
+	pid, key := c.server.keys.add(length, h.target)
 	h.pid = pid
 	r := c.info.record(audit.EventLogin)
 	c.server.audit.Append(&r, nil)

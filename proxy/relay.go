@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"time"
 
 	"pgveil/audit"
@@ -11,10 +10,8 @@ import (
 	"pgveil/wire"
 )
 
-// carry hands a login over to a session and returns when it has ended. When
-// ctx ends the session ends as soon as it is idle; when kill ends, at once, with
-// kill's cause as the last word.
-func (s *Server) carry(ctx, kill context.Context, h *handover) error {
+// carry hands a login over to a session, and has done called when that has ended.
+func (s *Server) carry(h *handover, done func(error)) transport.Carried {
 	c := h.config.config
 	x := session.New(session.Config{
 		Judge: h.binding.Judge,
@@ -38,14 +35,18 @@ func (s *Server) carry(ctx, kill context.Context, h *handover) error {
 	if len(h.upstream.extra) > 0 {
 		x.Server(time.Now(), h.upstream.extra)
 	}
-	return transport.Run(ctx, h.client, h.upstream.conn, x, transport.Deps{
+	return transport.Carry(h.client, h.upstream.conn, x, &s.carrying, done)
+}
+
+// surroundings are those of every session.
+func (s *Server) surroundings() transport.Deps {
+	return transport.Deps{
 		Audit: &meteredSink{AuditSink: s.audit, metrics: &s.metrics},
-		Kill:  kill,
 		Traffic: func(fromClient, fromServer int) {
 			s.metrics.received.Add(int64(fromClient))
 			s.metrics.returned.Add(int64(fromServer))
 		},
-	})
+	}
 }
 
 // ended tells log, audit trail and metrics how a session ended; err is nil when

@@ -14,6 +14,7 @@ import (
 
 	"pgveil/audit"
 	"pgveil/config"
+	"pgveil/proxy/transport"
 	"pgveil/wire"
 )
 
@@ -29,10 +30,10 @@ type Deps struct {
 
 // Server is a running proxy. Make one with New.
 type Server struct {
-	audit  AuditSink
-	log    *slog.Logger
-	secret []byte                                             // behind invented verifiers, when no file of the configuration gives one
-	relay  func(ctx, kill context.Context, h *handover) error // carries a session until its end
+	audit    AuditSink
+	log      *slog.Logger
+	secret   []byte // behind invented verifiers, when no file of the configuration gives one
+	carrying transport.Deps
 
 	settings atomic.Pointer[settings] // replaced as a whole by Reload
 	keys     cancelKeys
@@ -80,7 +81,7 @@ func New(c *config.Config, d Deps) (*Server, error) {
 		log:    d.Log,
 		conns:  make(map[*connection]struct{}),
 	}
-	s.relay = s.carry
+	s.carrying = s.surroundings()
 	s.drain, s.stop = context.WithCancel(context.Background())
 	s.settings.Store(set)
 	// Numbers of sessions do not repeat after a restart, and fit the 53 bits that JSON readers keep.
@@ -218,6 +219,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.log.Info("shutting down", "sessions", s.sessions.Load())
 	}
 	s.stop()
+	if first {
+		s.each((*connection).drain)
+	}
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()

@@ -15,6 +15,7 @@ import (
 
 	"pgveil/config"
 	"pgveil/proxy/auth"
+	"pgveil/proxy/transport"
 	"pgveil/wire"
 )
 
@@ -68,7 +69,7 @@ func (u *upstream) startTLS(ctx context.Context, c net.Conn) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	t := tls.Client(c, u.tls)
+	t := tls.Client(transport.NewSocket(c), u.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}

@@ -23,27 +23,36 @@ const (
 	largeBuffer = 64 << 10
 )
 
-// runGoroutines is Run with two goroutines: one reads the client, the other, the
-// caller's, the server.
-func runGoroutines(ctx context.Context, client, server net.Conn, s *session.Session, deps Deps) error {
+// carryGoroutines is Carry with two goroutines: one reads the client, the other the
+// server.
+func carryGoroutines(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
 	c := &carrier{s: s, client: client, server: server, deps: deps}
 	c.cond.L = &c.mu
 	c.audited = c.auditDone
-	jobs, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	c.jobs = jobs
-	defer context.AfterFunc(ctx, func() { c.do(func() { s.Drain(time.Now()) }) })()
-	if deps.Kill != nil {
-		defer context.AfterFunc(deps.Kill, func() { c.kill(killCause(deps.Kill)) })()
-	}
-	done := make(chan struct{})
+	var cancel context.CancelFunc
+	c.jobs, cancel = context.WithCancel(context.Background())
+	ended := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(ended)
 		c.clientLoop()
 	}()
-	c.serverLoop()
-	<-done
-	return c.result()
+	go func() {
+		c.serverLoop()
+		<-ended
+		cancel()
+		done(c.result())
+	}()
+	return c
+}
+
+// Drain implements Carried, as Kill and Cut do.
+func (c *carrier) Drain() { go c.do(func() { c.s.Drain(time.Now()) }) }
+
+func (c *carrier) Kill(e *wire.Error) { go c.kill(e) }
+
+func (c *carrier) Cut() {
+	c.client.Close()
+	c.server.Close()
 }
 
 // carrier carries one session.
@@ -53,7 +62,7 @@ func runGoroutines(ctx context.Context, client, server net.Conn, s *session.Sess
 // order; they are taken before mu, and never both.
 type carrier struct {
 	client, server net.Conn
-	deps           Deps
+	deps           *Deps
 	jobs           context.Context
 	audited        func(error)
 

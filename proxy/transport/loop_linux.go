@@ -23,8 +23,11 @@ type loop struct {
 	epoll, wake int
 
 	// The loop's own.
-	buf         []byte   // every read; nothing stays in it
-	spare       [][]byte // output buffers, lent to the session at hand
+	buf         []byte    // every read; nothing stays in it
+	plain       []byte    // what a read was, decrypted; nil before the first TLS
+	cipher      []byte    // what is about to be written, encrypted
+	now         time.Time // when the events at hand came
+	spare       [][]byte  // output buffers, lent to the session at hand
 	slots       []*polled
 	free        []uint32 // unused slots
 	generations uint32
@@ -65,6 +68,7 @@ const (
 	postAudited
 	postDrain
 	postKill
+	postCut
 	postBroken
 )
 
@@ -118,21 +122,27 @@ func newLoop() (*loop, error) {
 
 func (l *loop) run() {
 	for {
-		n := l.wait()
-		for i := range l.events[:n] {
-			e := &l.events[i]
-			if e.Fd == wakeSlot {
-				continue
-			}
-			// The slot may have gone to another session since the event.
-			if c := l.slots[e.Fd>>1]; c != nil && c.generation == uint32(e.Pad) {
-				c.ready(int(e.Fd&1), e.Events)
-			}
+		l.turn()
+	}
+}
+
+// turn deals once with each socket that is ready, and with what was posted.
+func (l *loop) turn() {
+	n := l.wait()
+	l.now = time.Now()
+	for i := range l.events[:n] {
+		e := &l.events[i]
+		if e.Fd == wakeSlot {
+			continue
 		}
-		l.deliver()
-		if len(l.timed) > 0 {
-			l.expire(time.Now())
+		// The slot may have gone to another session since the event.
+		if c := l.slots[e.Fd>>1]; c != nil && c.generation == uint32(e.Pad) {
+			c.ready(int(e.Fd&1), e.Events)
 		}
+	}
+	l.deliver()
+	if len(l.timed) > 0 {
+		l.expire(l.now)
 	}
 }
 

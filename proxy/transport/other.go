@@ -3,13 +3,10 @@
 package transport
 
 import (
-	"context"
 	"net"
 
 	"pgveil/proxy/session"
 )
 
-// runPolled carries nothing where there is no epoll.
-func runPolled(context.Context, net.Conn, net.Conn, *session.Session, Deps) (error, bool) {
-	return nil, false
-}
+// carryPolled carries nothing where there is no epoll.
+func carryPolled(_, _ net.Conn, _ *session.Session, _ *Deps, _ func(error)) Carried { return nil }

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -27,8 +29,8 @@ type polled struct {
 	generation uint32
 
 	s       *session.Session
-	deps    Deps
-	ctx     context.Context
+	deps    *Deps
+	done    func(error)
 	jobs    context.Context // of decisions; nil before the first
 	cancel  context.CancelFunc
 	audited func(error)
@@ -37,8 +39,6 @@ type polled struct {
 	state    state
 	deadline time.Time // while in loop.timed
 	lingered int
-	result   error         // once over
-	over     chan struct{} // closed at the end
 }
 
 // socket is one of a session's connections.
@@ -48,6 +48,9 @@ type socket struct {
 	out      []byte // could not be written yet
 	ended    bool   // no more will be read
 	broken   bool   // nothing can be written any more
+
+	tls    *tls.Conn // nil: none
+	memory *Socket   // under tls
 }
 
 type state uint8
@@ -59,44 +62,79 @@ const (
 	closed
 )
 
-// runPolled is Run on a loop. It reports false, and has done nothing, when it
-// cannot carry these connections: those of TLS, or when there are no descriptors left.
-func runPolled(ctx context.Context, client, server net.Conn, s *session.Session, deps Deps) (error, bool) {
-	if !plain(client) || !plain(server) {
-		return nil, false
-	}
+// carryPolled is Carry on a loop. It returns nil, and has done nothing, when it
+// cannot carry these connections: those that are no sockets, or when there are no
+// descriptors left.
+func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
 	l, err := someLoop()
 	if err != nil {
-		return nil, false
+		return nil
 	}
-	c := &polled{l: l, s: s, deps: deps, ctx: ctx, over: make(chan struct{})}
-	if c.side[clientSide].fd, err = duplicate(client); err != nil {
-		return nil, false
-	}
-	if c.side[serverSide].fd, err = duplicate(server); err != nil {
-		unix.Close(c.side[clientSide].fd)
-		return nil, false
-	}
-	// The runtime's own poller lets go of them.
-	client.Close()
-	server.Close()
-	c.audited = func(err error) { l.post(post{to: c, kind: postAudited, err: err}) }
-	l.post(post{to: c, kind: postBegin})
-	defer context.AfterFunc(ctx, func() { l.post(post{to: c, kind: postDrain}) })()
-	if deps.Kill != nil {
-		defer context.AfterFunc(deps.Kill, func() { l.post(post{to: c, kind: postKill, kill: killCause(deps.Kill)}) })()
-	}
-	<-c.over
-	return c.result, true
+	return l.carry(client, server, s, deps, done)
 }
 
-// plain reports whether a connection is a socket and nothing else.
-func plain(c net.Conn) bool {
-	switch c.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		return true
+// carry is carryPolled on this loop.
+func (l *loop) carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+	c := &polled{l: l, s: s, deps: deps, done: done}
+	if !c.side[clientSide].own(client) {
+		return nil
 	}
-	return false
+	if !c.side[serverSide].own(server) {
+		unix.Close(c.side[clientSide].fd)
+		return nil
+	}
+	c.side[clientSide].take()
+	c.side[serverSide].take()
+	// The runtime's own poller lets go of them.
+	below(client).Close()
+	below(server).Close()
+	c.audited = func(err error) { l.post(post{to: c, kind: postAudited, err: err}) }
+	l.post(post{to: c, kind: postBegin})
+	return c
+}
+
+// Drain implements Carried, as Kill and Cut do.
+func (c *polled) Drain() { c.l.post(post{to: c, kind: postDrain}) }
+
+func (c *polled) Kill(e *wire.Error) { c.l.post(post{to: c, kind: postKill, kill: e}) }
+
+func (c *polled) Cut() { c.l.post(post{to: c, kind: postCut}) }
+
+// own gives a side its own descriptor of a connection, if that is a socket or TLS
+// over one.
+func (s *socket) own(c net.Conn) bool {
+	if t, ok := c.(*tls.Conn); ok {
+		if s.memory, ok = t.NetConn().(*Socket); !ok {
+			return false
+		}
+		s.tls = t
+	}
+	switch c = below(c); c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return false
+	}
+	var err error
+	s.fd, err = duplicate(c)
+	return err == nil
+}
+
+// take makes TLS read and write in memory.
+func (s *socket) take() {
+	if s.memory != nil {
+		s.memory.taken = true
+	}
+}
+
+// below returns the connection that others are layers over.
+func below(c net.Conn) net.Conn {
+	for {
+		layer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = layer.NetConn()
+	}
 }
 
 // duplicate returns a descriptor of its own for a connection. It does not block,
@@ -117,12 +155,21 @@ func (c *polled) posted(p *post) {
 		return
 	}
 	defer c.recovered()
-	now := time.Now()
+	now := c.l.now
 	switch p.kind {
 	case postBegin:
 		c.l.add(c)
+		for side := range c.side {
+			if c.side[side].tls != nil && c.state == running { // it may have read more than the login
+				c.receive(side, nil, nil)
+			}
+		}
+		c.lend()
 	case postBroken:
 		c.end(p.err)
+		return
+	case postCut:
+		c.end(c.reason())
 		return
 	default:
 		c.lend()
@@ -174,7 +221,7 @@ func (c *polled) ready(side int, events uint32) {
 // wanted reports whether a side is to be read: the session can take more, and what
 // it made of the last has been written.
 func (c *polled) wanted(side int) bool {
-	if c.side[side].ended || len(c.side[1-side].out) > 0 {
+	if c.side[side].ended || len(c.side[1-side].out) > 0 || c.side[side].tls != nil && len(c.side[side].out) > keyUpdates {
 		return false
 	}
 	if side == clientSide {
@@ -186,34 +233,58 @@ func (c *polled) wanted(side int) bool {
 func (c *polled) read(side int) {
 	s := &c.side[side]
 	n, errno := readFrom(s.fd, c.l.buf)
-	if errno == unix.EAGAIN {
+	var err error
+	switch {
+	case errno == unix.EAGAIN:
+		return
+	case errno != 0:
+		err = errno
+	case n == 0:
+		err = io.EOF
+	}
+	c.receive(side, c.l.buf[:n], err)
+}
+
+// receive deals with what a side's socket gave, and with err if that is how it ended.
+func (c *polled) receive(side int, b []byte, err error) {
+	if c.side[side].tls != nil {
+		b, err = c.decrypt(side, b, err)
+	}
+	c.lend()
+	c.feed(side, b, err)
+	c.after()
+}
+
+// feed gives the session what a side sent, and how that ended.
+func (c *polled) feed(side int, b []byte, err error) {
+	now := c.l.now
+	if len(b) > 0 {
+		if side == clientSide {
+			if c.deps.Traffic != nil {
+				c.deps.Traffic(len(b), 0)
+			}
+			c.s.Client(now, b)
+		} else {
+			if c.deps.Traffic != nil {
+				c.deps.Traffic(0, len(b))
+			}
+			c.s.Server(now, b)
+		}
+	}
+	if err == nil {
 		return
 	}
-	now := time.Now()
-	c.lend()
-	b := c.l.buf[:n]
-	s.ended = n == 0
+	c.side[side].ended = true
 	switch {
-	case errno != 0 && side == clientSide:
-		c.s.ClientLost(now)
-	case errno != 0:
-		c.s.ServerEOF(now, errno)
-	case n == 0 && side == clientSide:
+	case err == io.EOF && side == clientSide:
 		c.s.ClientEOF(now)
-	case n == 0:
+	case err == io.EOF:
 		c.s.ServerEOF(now, nil)
 	case side == clientSide:
-		if c.deps.Traffic != nil {
-			c.deps.Traffic(n, 0)
-		}
-		c.s.Client(now, b)
+		c.s.ClientLost(now)
 	default:
-		if c.deps.Traffic != nil {
-			c.deps.Traffic(0, n)
-		}
-		c.s.Server(now, b)
+		c.s.ServerEOF(now, err)
 	}
-	c.after()
 }
 
 // lend gives the session the loop's buffers for what it is about to say.
@@ -269,6 +340,11 @@ func (c *polled) flush(side int) {
 	}
 	switch {
 	case s.broken || len(buf)+len(direct) == 0:
+	case s.tls != nil && len(buf) == 0:
+		c.encrypt(side, direct)
+	case s.tls != nil:
+		buf = append(buf, direct...)
+		c.encrypt(side, buf)
 	case len(buf) == 0:
 		// What remains of it must not stay in the loop's read buffer.
 		if n := c.write(side, direct); n < len(direct) && !s.broken {
@@ -291,6 +367,15 @@ func (c *polled) write(side int, b []byte) int {
 	if errno == 0 || errno == unix.EAGAIN {
 		return n
 	}
+	c.cannotWrite(side)
+	return n
+}
+
+func (c *polled) cannotWrite(side int) {
+	s := &c.side[side]
+	if s.broken {
+		return
+	}
 	s.broken, s.out = true, nil
 	switch {
 	case c.state != running:
@@ -300,13 +385,12 @@ func (c *polled) write(side int, b []byte) int {
 		// The server's last words say more than the failure to write to it.
 		c.time(time.Now().Add(lastWrite))
 	}
-	return n
 }
 
 // decide has a decision made on another goroutine.
 func (c *polled) decide(q session.Query) {
 	if c.jobs == nil {
-		c.jobs, c.cancel = context.WithCancel(context.WithoutCancel(c.ctx))
+		c.jobs, c.cancel = context.WithCancel(context.Background())
 	}
 	ctx, judge, l := c.jobs, c.s.Judge(), c.l
 	go func() {
@@ -349,8 +433,12 @@ func (c *polled) reason() error {
 
 // settle goes on with the end of a session, or waits for what it now needs.
 func (c *polled) settle() {
-	if c.state == ending && len(c.side[clientSide].out)+len(c.side[serverSide].out) == 0 {
-		c.leave()
+	if c.state == ending && c.written() {
+		c.closeEncrypted(serverSide)
+		c.closeEncrypted(clientSide)
+		if c.written() {
+			c.leave()
+		}
 	}
 	if c.state == closed {
 		return
@@ -359,6 +447,10 @@ func (c *polled) settle() {
 	if c.state != closed {
 		c.watch(serverSide, false)
 	}
+}
+
+func (c *polled) written() bool {
+	return len(c.side[clientSide].out)+len(c.side[serverSide].out) == 0
 }
 
 // leave closes the server's connection, and the client's when it needs no time to
@@ -429,8 +521,7 @@ func (c *polled) end(result error) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	c.result = result
-	close(c.over)
+	go c.done(result)
 }
 
 // recovered turns a panic into the end of this session.

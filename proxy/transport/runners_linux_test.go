@@ -1,21 +1,21 @@
 package transport
 
 import (
-	"context"
 	"errors"
 	"net"
 
 	"pgveil/proxy/session"
 )
 
-func runners() map[string]runner {
-	return map[string]runner{"goroutines": runGoroutines, "epoll": polledOnly}
+func runners() map[string]carry {
+	return map[string]carry{"goroutines": carryGoroutines, "epoll": polledOnly}
 }
 
-func polledOnly(ctx context.Context, client, server net.Conn, s *session.Session, d Deps) error {
-	err, ok := runPolled(ctx, client, server, s, d)
-	if !ok {
-		return errors.New("not carried by a loop")
+func polledOnly(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried {
+	c := carryPolled(client, server, s, d, done)
+	if c == nil {
+		done(errors.New("not carried by a loop"))
+		return nothing{}
 	}
-	return err
+	return c
 }

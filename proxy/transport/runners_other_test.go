@@ -2,4 +2,4 @@
 
 package transport
 
-func runners() map[string]runner { return map[string]runner{"goroutines": runGoroutines} }
+func runners() map[string]carry { return map[string]carry{"goroutines": carryGoroutines} }

@@ -1,13 +1,11 @@
 // Package transport carries sessions (package session) over connections: it
 // reads, writes, runs jobs and tells the time. Everything that decides is in the
 // session, so that two transports carry the same: goroutines, two a session,
-// everywhere and over TLS; and on Linux loops over epoll, which cost less of the
-// processor and of memory.
+// everywhere; and on Linux loops over epoll, which cost less of the processor and
+// of memory.
 package transport
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -24,13 +22,9 @@ type AuditSink interface {
 	Append(r *audit.Record, done func(error))
 }
 
-// Deps is what a session needs of its surroundings.
+// Deps is what sessions need of their surroundings. They may share one.
 type Deps struct {
 	Audit AuditSink // must not be nil
-
-	// Kill ends the session at once when it is done; a *wire.Error as its cause is
-	// the last word to the client, otherwise that is wire.Shutdown. May be nil.
-	Kill context.Context
 
 	// Traffic, if not nil, is told of bytes read, from the client and from the server.
 	Traffic func(fromClient, fromServer int)
@@ -46,35 +40,47 @@ const (
 )
 
 // Environment names the variable that chooses a transport: "goroutines" or, on
-// Linux, "epoll". Without it sessions over plain sockets go to epoll where there
-// is one. It is there to compare the two.
+// Linux, "epoll". Without it sessions go to epoll where there is one. It is there
+// to compare the two.
 const Environment = "PGVEIL_TRANSPORT"
 
 var chosen = os.Getenv(Environment)
 
-// Run carries a session until it ends, and closes both connections. When ctx is
-// done the session drains: it ends when it is idle. The error is why the session
-// ended, nil when client or server ended it in good order; a *wire.Error is what
-// the client was told.
-func Run(ctx context.Context, client, server net.Conn, s *session.Session, deps Deps) error {
+// Carried is a session under way. Its methods may be called from any goroutine, do
+// not wait, and do nothing once the session has ended.
+type Carried interface {
+	// Drain ends the session when it is idle.
+	Drain()
+	// Kill ends it at once, with e as the last word to the client.
+	Kill(e *wire.Error)
+	// Cut closes both connections, whatever they are doing.
+	Cut()
+}
+
+// Carry begins to carry a session, and owns both connections from then on. Those
+// of TLS are over a [Socket]. When the session has ended and both are closed it
+// calls done, on a goroutine of its own: the error is why the session ended, nil
+// when client or server ended it in good order; a *wire.Error is what the client
+// was told.
+func Carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
 	switch chosen {
 	case "", "epoll":
-		if err, ok := runPolled(ctx, client, server, s, deps); ok {
-			return err
+		if c := carryPolled(client, server, s, deps, done); c != nil {
+			return c
 		}
 	case "goroutines":
 	default:
 		client.Close()
 		server.Close()
-		return wire.InternalError(fmt.Errorf("%s=%q is not a transport", Environment, chosen))
+		go done(wire.InternalError(fmt.Errorf("%s=%q is not a transport", Environment, chosen)))
+		return nothing{}
 	}
-	return runGoroutines(ctx, client, server, s, deps)
+	return carryGoroutines(client, server, s, deps, done)
 }
 
-func killCause(ctx context.Context) *wire.Error {
-	var e *wire.Error
-	if errors.As(context.Cause(ctx), &e) {
-		return e
-	}
-	return wire.Shutdown()
-}
+// nothing is a session that did not begin.
+type nothing struct{}
+
+func (nothing) Drain()           {}
+func (nothing) Kill(*wire.Error) {}
+func (nothing) Cut()             {}

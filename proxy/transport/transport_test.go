@@ -82,11 +82,15 @@ func pair(t *testing.T) (ours, theirs net.Conn) {
 type stage struct {
 	t              *testing.T
 	client, server net.Conn
+	rawClient      *net.TCPConn // client, or below its TLS
 	sink           *sink
-	drain          context.CancelFunc
-	kill           context.CancelCauseFunc
+	carried        Carried
 	result         chan error
 }
+
+func (st *stage) drain() { st.carried.Drain() }
+
+func (st *stage) kill(e *wire.Error) { st.carried.Kill(e) }
 
 func begin(t *testing.T, run runner, j judge, change func(*session.Config, *sink)) *stage {
 	t.Helper()
@@ -94,30 +98,38 @@ func begin(t *testing.T, run runner, j judge, change func(*session.Config, *sink
 	var nearClient, nearServer net.Conn
 	nearClient, st.client = pair(t)
 	nearServer, st.server = pair(t)
+	st.rawClient = st.client.(*net.TCPConn)
+	if run.tls {
+		nearClient, st.client = overTLS(t, nearClient, st.client)
+		st.server, nearServer = overTLS(t, st.server, nearServer)
+	}
 	cfg := session.Config{Judge: j, Clear: true, BeforeResult: true}
 	if change != nil {
 		change(&cfg, st.sink)
 	}
-	var ctx, kill context.Context
-	ctx, st.drain = context.WithCancel(context.Background())
-	kill, st.kill = context.WithCancelCause(context.Background())
-	t.Cleanup(func() { st.kill(nil); st.drain() })
-	s := session.New(cfg)
-	go func() { st.result <- run(ctx, nearClient, nearServer, s, Deps{Audit: st.sink, Kill: kill}) }()
+	st.carried = run.carry(nearClient, nearServer, session.New(cfg), &Deps{Audit: st.sink}, func(err error) { st.result <- err })
+	t.Cleanup(st.carried.Cut)
 	return st
 }
 
-// runner is a transport.
-type runner func(context.Context, net.Conn, net.Conn, *session.Session, Deps) error
+// runner is a transport, over plain sockets or with TLS on both sides.
+type runner struct {
+	carry carry
+	tls   bool
+}
+
+type carry func(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried
 
 // Every test is of every transport.
 func TestTransports(t *testing.T) {
-	for name, run := range runners() {
-		t.Run(name, func(t *testing.T) {
-			for _, test := range tests {
-				t.Run(test.name, func(t *testing.T) { test.run(t, run) })
-			}
-		})
+	for name, carry := range runners() {
+		for kind, run := range map[string]runner{"plain": {carry, false}, "TLS": {carry, true}} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				for _, test := range tests {
+					t.Run(test.name, func(t *testing.T) { test.run(t, run) })
+				}
+			})
+		}
 	}
 }
 
@@ -224,7 +236,7 @@ func testLargeResultWithSlowClient(t *testing.T, run runner) {
 func testClientHalfClosed(t *testing.T, run runner) {
 	st := begin(t, run, judge{}, nil)
 	st.send(st.client, query)
-	st.client.(*net.TCPConn).CloseWrite()
+	st.client.(interface{ CloseWrite() error }).CloseWrite()
 	st.expect(st.server, append(query[:len(query):len(query)], terminate...))
 	st.send(st.server, result)
 	st.server.Close()
@@ -235,8 +247,8 @@ func testClientHalfClosed(t *testing.T, run runner) {
 func testClientGone(t *testing.T, run runner) {
 	st := begin(t, run, judge{}, nil)
 	st.exchange()
-	st.client.(*net.TCPConn).SetLinger(0)
-	st.client.Close()
+	st.rawClient.SetLinger(0)
+	st.rawClient.Close()
 	st.expect(st.server, terminate)
 	st.ends("")
 }
@@ -329,12 +341,12 @@ func testProtocolViolationIsSeen(t *testing.T, run runner) {
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
-	for name, run := range runners() {
-		b.Run(name, func(b *testing.B) { benchmarkRoundTrip(b, run) })
+	for name, carry := range runners() {
+		b.Run(name, func(b *testing.B) { benchmarkRoundTrip(b, carry) })
 	}
 }
 
-func benchmarkRoundTrip(b *testing.B, run runner) {
+func benchmarkRoundTrip(b *testing.B, run carry) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -354,8 +366,8 @@ func benchmarkRoundTrip(b *testing.B, run runner) {
 	nearServer, server := dial()
 	v := &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true}}}
 	s := session.New(session.Config{Judge: fixed{v}, Clear: true})
-	done := make(chan error)
-	go func() { done <- run(context.Background(), nearClient, nearServer, s, Deps{Audit: discard{}}) }()
+	done := make(chan error, 1)
+	run(nearClient, nearServer, s, &Deps{Audit: discard{}}, func(err error) { done <- err })
 	go func() {
 		buf := make([]byte, 4096)
 		for {
