@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -310,6 +312,12 @@ func (p *parser) roles(n *yaml.Node, k *key, path string) {
 		p.at[at] = placeOf(c)
 		r := roles.Role{Masks: map[string]masking.Spec{}}
 		p.object(c, k, at, &target{config: p.config, role: &r})
+		for _, class := range slices.Sorted(maps.Keys(r.Masks)) {
+			if by := r.Masks[class].By; by != "" && r.Writes {
+				p.problem(c, "%s: the mask shift by %s of class %s needs writes: false: who writes a known date for a %s reads by how much the others have moved", at, by, class, by)
+				break
+			}
+		}
 		p.config.Roles = append(p.config.Roles, r)
 	}
 }

@@ -50,7 +50,9 @@ type Decision struct {
 type ColumnDecision struct {
 	Mask    masking.Spec
 	Nulls   bool   // NULL is masked too
+	Key     int    // shift by a subject: the output column that holds its key
 	Class   string // the class whose mask it is; for several, joined by "+"
+	Name    string // the name that the source has in its relation; "" when there are several
 	Reason  string // why, for explain
 	Sources []SourceDecision
 }
@@ -151,6 +153,7 @@ func (b *Bound) Decide(plan *sqlparse.Plan, role *Role) *Decision {
 	out.Columns = make([]ColumnDecision, len(plan.Columns))
 	for i, c := range plan.Columns {
 		cd := d.column(c)
+		d.subject(i, &cd)
 		if cd.Mask.Method != masking.Clear {
 			out.Verdict = Mask
 			class := cd.Class
@@ -262,6 +265,27 @@ func (d *decider) column(c sqlparse.OutputColumn) ColumnDecision {
 		out.Reason = "strictest mask of classes " + strings.Join(from, ", ")
 	}
 	return out
+}
+
+// subject finds the key of the subject whose dates a column holds. A date of an unknown subject is redacted:
+// a move of its own, seen beside the subjects', would give both away.
+func (d *decider) subject(i int, c *ColumnDecision) {
+	if label := d.plan.Columns[i].Label; label.Exact.Len() == 1 {
+		for id := range label.Exact.All() {
+			c.Name = d.plan.Sources[id].Name
+		}
+	}
+	by := c.Mask.By
+	if c.Mask.Method != masking.Shift || by == "" {
+		return
+	}
+	key, ok := d.plan.Beside(i, by)
+	if !ok {
+		c.Mask = masking.Spec{Method: masking.Redact}
+		c.Reason = fmt.Sprintf("shift by %s, and the result has no %s of the same row: select it, too", by, by)
+		return
+	}
+	c.Key = key
 }
 
 func (d *decider) sources(l sqlparse.Label) []SourceDecision {

@@ -30,6 +30,7 @@ type analysis struct {
 
 	plan    *Plan
 	sources map[sourceKey]SourceID
+	rowIDs  rowTable
 	root    *pg.SelectStmt // the statement, when it is a SELECT
 
 	offset     int           // of the statement in the query string

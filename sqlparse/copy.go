@@ -95,7 +95,7 @@ func (a *analysis) copyTable(c *pg.CopyStmt) *query {
 	it := a.relationItem(rel)
 	q := &query{}
 	for _, i := range a.copyColumns(rel, c.Attlist) {
-		q.cols = append(q.cols, column{name: rel.Columns[i].Name, value: it.value(i).value, loaded: true})
+		q.cols = append(q.cols, column{name: rel.Columns[i].Name, value: it.value(i).value, loaded: true, row: it.rowOf(i)})
 	}
 	return q
 }

@@ -81,7 +81,7 @@ func (a *analysis) cteItem(c *cte, loc int32) *item {
 		a.refuse(stateUnsupported, RuleName, loc, "WITH query %s does not have a RETURNING clause", quoted(c.name))
 	}
 	a.choose(c.chosen)
-	it := queryItem(&query{cols: c.cols})
+	it := a.queryItem(&query{cols: c.cols})
 	it.alias, it.qualifies = c.name, true
 	return it
 }
@@ -137,7 +137,7 @@ func (a *analysis) recursiveCTE(c *cte, s *pg.SelectStmt) {
 	c.state = cteGrowing
 	c.cols = a.cteColumns(c, a.searchCycle(c, first.cols))
 	for i := range c.cols {
-		c.cols[i].witness = Witness{Known: true}
+		c.cols[i].witness, c.cols[i].row = Witness{Known: true}, 0
 	}
 	for {
 		second := a.selectStmt(s.Rarg, sc)

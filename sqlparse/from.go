@@ -143,15 +143,16 @@ func (a *analysis) relationItem(rel *catalog.Relation) *item {
 	case catalog.KindTable, catalog.KindPartitionedTable, catalog.KindForeignTable, catalog.KindSequence:
 		it.system = rel
 		it.load = func(i int) value { return a.stored(rel, i) }
+		a.ownRows(it)
 	case catalog.KindMaterializedView:
 		it.system = rel
-		it.load = a.viewColumns(rel)
+		it.load = a.viewColumns(rel, it)
 	case catalog.KindView:
 		if leafView(rel) {
 			it.load = func(i int) value { return a.stored(rel, i) }
 			break
 		}
-		it.load = a.viewColumns(rel)
+		it.load = a.viewColumns(rel, it)
 	case catalog.KindComposite:
 		a.refuse("42809", RuleName, -1, "cannot open relation %s", quoted(rel.Name))
 	default:
@@ -178,7 +179,7 @@ func (a *analysis) stored(rel *catalog.Relation, i int) value {
 // rangeSubselect makes a FROM item of a subquery.
 func (a *analysis) rangeSubselect(r *pg.RangeSubselect, sc *scope) *item {
 	q := a.subquery(r.Subquery, sc, r.Lateral)
-	it := queryItem(q)
+	it := a.queryItem(q)
 	a.rename(it, r.Alias, -1)
 	return it
 }
@@ -191,12 +192,13 @@ func (a *analysis) subquery(n *pg.Node, sc *scope, lateral bool) *query {
 	return a.query(n, sc)
 }
 
-func queryItem(q *query) *item {
+func (a *analysis) queryItem(q *query) *item {
 	it := &item{names: true, typ: oidRecord, cols: make([]column, len(q.cols))}
 	copy(it.cols, q.cols)
 	for i := range it.cols {
-		it.cols[i].loaded = true
+		it.cols[i].loaded, it.cols[i].row = true, 0
 	}
+	a.innerRows(it, rowsOf(q.cols), false)
 	return it
 }
 
@@ -263,6 +265,11 @@ func (a *analysis) join(j *pg.JoinExpr, sc *scope) (*item, []*item) {
 	if j.Quals != nil {
 		sc.items = space
 		a.within("JOIN ON", func() { a.qual(j.Quals, sc) })
+		if j.Jointype == pg.JoinType_JOIN_INNER {
+			a.equate(j.Quals, sc, nil, nil)
+		} else {
+			a.equate(j.Quals, sc, lspace, rspace)
+		}
 	}
 	sc.items = saved
 
@@ -294,7 +301,7 @@ func (a *analysis) materialise(it *item) {
 	a.enter()
 	defer a.leave()
 	m := a.merge(nil, it.pair[0], it.pair[1], nil)
-	it.cols, it.load, it.pair = m.cols, m.load, [2]*item{}
+	it.cols, it.load, it.rows, it.pair = m.cols, m.load, m.rows, [2]*item{}
 }
 
 // naturalColumns lists the names that NATURAL joins on.
@@ -324,13 +331,16 @@ func (a *analysis) merge(j *pg.JoinExpr, left, right *item, shared []string) *it
 		it *item
 		i  int
 	}
-	var from []side // of the columns after the shared ones
+	var from []side    // of the columns after the shared ones
+	var merged []rowID // of the shared columns
 	usedL, usedR := make([]bool, len(left.cols)), make([]bool, len(right.cols))
 	for _, name := range shared {
 		l, r := a.usingColumn(left, name, "left"), a.usingColumn(right, name, "right")
 		usedL[l], usedR[r] = true, true
 		lv, rv := left.value(l), right.value(r)
 		a.within("JOIN USING", func() { a.compare([]string{"="}, lv.value, rv.value, UseEquality, -1) })
+		a.equateColumns(left, l, right, r)
+		merged = append(merged, mergedRow(j.Jointype, left, l, right, r))
 		out.cols = append(out.cols, column{name: name, loaded: true, value: a.mergedColumn(j.Jointype, lv.value, rv.value)})
 	}
 	for i := range left.cols {
@@ -349,6 +359,12 @@ func (a *analysis) merge(j *pg.JoinExpr, left, right *item, shared []string) *it
 	out.load = func(i int) value {
 		s := from[i-n]
 		return s.it.value(s.i).value
+	}
+	out.rows = func(i int) rowID {
+		if i < n {
+			return merged[i]
+		}
+		return from[i-n].it.rowOf(from[i-n].i)
 	}
 	return out
 }

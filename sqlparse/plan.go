@@ -56,6 +56,8 @@ type OutputColumn struct {
 	Label    Label
 	Witness  Witness
 	Position int // byte offset in the statement, -1 when none
+
+	row rowID // see Plan.Beside
 }
 
 // Witness is what the server's RowDescription must say of a plain column
@@ -216,6 +218,8 @@ type Plan struct {
 	// Undated: the statement defines or sets something, and neither gives nor moves what is in tables. What
 	// is known of it may be of a catalog that is no longer the newest, for a role that it is only recorded for.
 	Undated bool
+
+	rows *rowTable // see Beside
 
 	CatalogVersion uint64
 }

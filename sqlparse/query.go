@@ -58,6 +58,7 @@ func (a *analysis) simpleSelect(s *pg.SelectStmt, sc *scope) *query {
 	sets = a.sets - sets
 	if s.WhereClause != nil {
 		a.within("WHERE", func() { a.qual(s.WhereClause, sc) })
+		a.equate(s.WhereClause, sc, nil, nil)
 	}
 	if s.HavingClause != nil {
 		a.within("HAVING", func() { a.qual(s.HavingClause, sc) })
@@ -368,7 +369,7 @@ func (a *analysis) outputItem(cols []column, t *pg.ResTarget, sc *scope) []colum
 	}
 	v := a.expr(t.Val, sc)
 	v.row = false
-	return append(cols, column{name: name, loaded: true, value: v})
+	return append(cols, column{name: name, loaded: true, value: v, row: a.rowOfName(t.Val, sc)})
 }
 
 // star expands * and name.*.
@@ -415,7 +416,9 @@ func (a *analysis) itemNamed(sc *scope, parts []string, loc int32) *item {
 func (a *analysis) expandItem(cols []column, it *item) []column {
 	a.work += len(it.cols)
 	for i := range it.cols {
-		cols = append(cols, *it.value(i))
+		c := *it.value(i)
+		c.row = it.rowOf(i)
+		cols = append(cols, c)
 	}
 	return cols
 }
@@ -428,6 +431,7 @@ func (a *analysis) expandRow(cols []column, v value, loc int32) []column {
 			if !v.row {
 				c.witness = Witness{}
 			}
+			c.row = 0 // the value may have come from another row
 			cols = append(cols, c)
 		}
 		return cols

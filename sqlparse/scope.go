@@ -11,6 +11,7 @@ type item struct {
 	cols      []column
 	pair      [2]*item          // a plain join: its columns are put together when they are asked for; see materialise
 	load      func(i int) value // fills in cols[i] when it is first used; nil when all are
+	rows      func(i int) rowID // which row cols[i] is from; nil: not known. See samerow.go
 	origin    *catalog.Relation // the relation or view that the item is, whatever its alias
 	system    *catalog.Relation // the same, when its rows have system columns
 	typ       catalog.OID       // the row type

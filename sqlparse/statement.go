@@ -243,13 +243,14 @@ func (a *analysis) output(q *query) {
 		return
 	}
 	a.plan.Columns = make([]OutputColumn, len(q.cols))
+	a.plan.rows = &a.rowIDs
 	for i := range q.cols {
 		c := &q.cols[i]
 		t := c.typ
 		if t == oidUnknown {
 			t = oidText
 		}
-		a.plan.Columns[i] = OutputColumn{Name: c.name, Type: t, Label: c.full(), Witness: c.witness, Position: -1}
+		a.plan.Columns[i] = OutputColumn{Name: c.name, Type: t, Label: c.full(), Witness: c.witness, Position: -1, row: c.row}
 		if i < len(a.places) {
 			a.plan.Columns[i].Position = a.places[i]
 		}

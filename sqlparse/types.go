@@ -51,6 +51,7 @@ const (
 	oidRecordArray catalog.OID = 2287
 	oidAnyNonArray catalog.OID = 2776
 	oidAnyEnum     catalog.OID = 3500
+	oidUUID        catalog.OID = 2950
 	oidJSONB       catalog.OID = 3802
 	oidAnyRange    catalog.OID = 3831
 	oidAnyMulti    catalog.OID = 4537

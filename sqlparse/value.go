@@ -26,7 +26,8 @@ type value struct {
 type column struct {
 	name string
 	value
-	loaded bool // value has been filled in; see item.load
+	loaded bool  // value has been filled in; see item.load
+	row    rowID // of a query's result: which row the value is from; see samerow.go
 }
 
 // full is the label of the value once it is put out.

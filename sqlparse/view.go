@@ -14,6 +14,7 @@ import (
 type viewInfo struct {
 	plan    *Plan // sources, predicates and effects of the definition
 	columns []Label
+	rows    []rowID    // of the columns, in the analysis of the definition
 	idle    [][]Effect // of each column: functions that run only when it is asked for
 }
 
@@ -26,8 +27,11 @@ type viewKey struct {
 }
 
 // viewColumns gives the loader of the columns of a view.
-func (a *analysis) viewColumns(rel *catalog.Relation) func(i int) value {
+func (a *analysis) viewColumns(rel *catalog.Relation, it *item) func(i int) value {
 	info := a.viewInfo(rel)
+	if info != nil {
+		a.innerRows(it, info.rows, true)
+	}
 	if info != nil && rel.Kind == catalog.KindView && !slices.Contains(a.imported, rel.OID) {
 		// A materialized view's definition does not run when it is read.
 		a.imported = append(a.imported, rel.OID)
@@ -174,7 +178,7 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 	}
 	idle := sub.idleEffects(stmt, len(q.cols))
 	sub.finish()
-	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols)), idle: idle}
+	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols)), rows: rowsOf(q.cols), idle: idle}
 	for i := range q.cols {
 		info.columns[i] = q.cols[i].full()
 	}

@@ -67,6 +67,7 @@ func (a *analysis) target(rv *pg.RangeVar) *target {
 		switch t.base.Kind {
 		case catalog.KindTable, catalog.KindPartitionedTable, catalog.KindForeignTable:
 			t.item = a.relationItem(rel)
+			t.item.rows = nil // what the statement writes is the user's choice
 			a.rename(t.item, rv.Alias, rv.Location)
 			if a.verbose {
 				a.showsDefaults(t)

@@ -147,6 +147,7 @@ func sourceOf(rel *catalog.Relation, num int16) sqlparse.Source {
 func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Field, settings masking.Session) (*wire.RowRewriter, error) {
 	cells := make([]wire.Cell, len(fields))
 	masked := false
+	var err error
 	for i, f := range fields {
 		col := &d.Columns[i]
 		if col.Mask.Method == masking.Clear {
@@ -157,15 +158,33 @@ func (c *compiler) compile(b *roles.Bound, d *roles.Decision, fields []wire.Fiel
 		if spec.Check(t) != nil {
 			spec = masking.Spec{Method: masking.Redact}
 		}
-		cell, err := c.keys.Compile(masking.Column{Type: t, Format: f.Format, Class: col.Class, Spec: spec, Session: settings})
+		cells[i], err = c.cell(b, col, spec, t, fields, f.Format, settings)
 		if err != nil {
 			return nil, err
 		}
-		cells[i] = wire.Cell{Masker: cell, Nulls: col.Nulls}
 		masked = true
 	}
 	if !masked {
 		return nil, nil
 	}
 	return wire.NewRowRewriter(cells), nil
+}
+
+// cell makes the mask of one column.
+func (c *compiler) cell(b *roles.Bound, col *roles.ColumnDecision, spec masking.Spec, t masking.Type, fields []wire.Field, format int16, settings masking.Session) (wire.Cell, error) {
+	column := masking.Column{Type: t, Format: format, Class: col.Class, Name: col.Name, Spec: spec, Session: settings}
+	subject := spec.Method == masking.Shift && spec.By != ""
+	if subject {
+		key := &fields[col.Key]
+		column.Key = &masking.KeyColumn{Type: b.MaskType(catalog.OID(key.Type), key.Mod), Format: key.Format}
+	}
+	cell, err := c.keys.Compile(column)
+	if err != nil {
+		return wire.Cell{}, err
+	}
+	out := wire.Cell{Masker: cell, Nulls: col.Nulls}
+	if pair, ok := cell.(masking.PairCell); ok && subject {
+		out.Pair, out.Other = pair, col.Key
+	}
+	return out, nil
 }

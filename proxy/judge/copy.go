@@ -50,6 +50,9 @@ func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 		l.Cells = make([]wire.Cell, len(fields))
 		masked := false
 		for i := range fields {
+			fields[i].Format = int16(format)
+		}
+		for i := range fields {
 			col := &d.Columns[i]
 			if col.Mask.Method == masking.Clear {
 				continue
@@ -59,12 +62,16 @@ func (c *compiler) copyOut(b *roles.Bound, p *sqlparse.Plan, d *roles.Decision, 
 			if fields[i].Table == 0 && readsValues(spec.Method) || spec.Check(t) != nil {
 				spec = masking.Spec{Method: masking.Redact}
 			}
-			cell, err := c.keys.Compile(masking.Column{Type: t, Format: int16(format), Class: col.Class, Spec: spec, Session: settings})
+			if spec.By != "" && fields[col.Key].Table == 0 { // how the subject's key is written is not certain
+				spec = masking.Spec{Method: masking.Redact}
+			}
+			cell, err := c.cell(b, col, spec, t, fields, int16(format), settings)
 			if err != nil {
 				c.log.Error("a COPY could not be masked: it is refused", "fingerprint", p.Fingerprint, "problem", err.Error())
 				return nil, wire.InternalError(err)
 			}
-			l.Cells[i] = wire.Cell{Masker: cell, Nulls: col.Nulls || l.Format == wire.CopyText && !nullCertain(b, &fields[i], l.Null)}
+			cell.Nulls = cell.Nulls || l.Format == wire.CopyText && !nullCertain(b, &fields[i], l.Null)
+			l.Cells[i] = cell
 		}
 		if !masked {
 			return nil, nil
