@@ -23,6 +23,7 @@ var benchCells = []struct {
 	{base(oidUUID), "123e4567-e89b-12d3-a456-426614174000", "\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x14\x17\x40\x00"},
 	{base(oidBytea), `\xdeadbeef`, "\xde\xad\xbe\xef"},
 	{base(oidJSONB), `{"ssn": "123-45-6789"}`, "\x01" + `{"ssn": "123-45-6789"}`},
+	{Type{OID: 3912, Kind: 'r', Name: "daterange", Mod: -1, Subtype: subtype(oidDate)}, "[1984-02-28,1984-02-29)", "\x02\x00\x00\x00\x04\xff\xff\xe9\x67\x00\x00\x00\x04\xff\xff\xe9\x68"},
 	{elem(1009, base(oidText)), `{Maria,"a b"}`, "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x19\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\x05Maria\x00\x00\x00\x03a b"},
 }
 

@@ -43,6 +43,9 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 	if familyOf(c.Type) == famArray && c.Spec.elementwise() {
 		return k.compileArray(c, st, redacted)
 	}
+	if familyOf(c.Type) == famRange && c.Spec.boundwise() {
+		return k.compileRange(c, redacted)
+	}
 	switch c.Spec.Method {
 	case Clear:
 		return nil, nil
@@ -70,13 +73,16 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 
 // Check reports whether the mask can serve the type. Redact, null and fixed
 // serve every type: where no valid value can be built the result is NULL.
-// The masks of elementwise serve the arrays of the types that they serve.
+// The masks of elementwise serve the arrays of the types that they serve, those of boundwise the ranges.
 func (s Spec) Check(t Type) error {
 	if familyOf(t) == famArray && s.elementwise() {
 		if familyOf(t.element()) == famArray {
 			return s.misfit(t, "it does not serve arrays of arrays")
 		}
 		return s.Check(t.element())
+	}
+	if familyOf(t) == famRange && s.boundwise() {
+		return s.checkRange(t)
 	}
 	switch s.Method {
 	case Clear, Redact, Null:

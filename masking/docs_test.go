@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,7 +61,8 @@ func documented() []Type {
 	}
 	array := elem(1009, base(oidText))
 	return append(types, array,
-		Type{OID: 3904, Kind: 'r', Name: "every range"}, Type{OID: 4451, Kind: 'm', Name: "every multirange"},
+		Type{OID: 3912, Kind: 'r', Name: "ranges of date", Subtype: subtype(oidDate)}, Type{OID: 3910, Kind: 'r', Name: "ranges of timestamp and timestamptz", Subtype: subtype(oidTimestampTZ)},
+		Type{OID: 3904, Kind: 'r', Name: "every other range"}, Type{OID: 4451, Kind: 'm', Name: "every multirange"},
 		Type{OID: firstUserOID, Kind: 'e', Name: "an enum of `well` and `unwell`", Labels: []string{"well", "unwell"}},
 		Type{OID: firstUserOID, Kind: 'c', Name: "a composite of text, int4 and date", Fields: []Type{base(oidText), base(oidInt4), base(oidDate)}},
 		Type{OID: firstUserOID, Kind: 'b', Name: "hstore", Extension: "hstore"},
@@ -95,22 +97,24 @@ func fitting(typ Type) (masks []string) {
 			}
 		}
 	}
-	forms := map[string]bool{}
+	var forms []string // of generalize
 	for _, spec := range specs() {
-		name := string(spec.Method)
+		list, name := &masks, string(spec.Method)
 		switch spec.Method {
 		case Redact, Null, Fixed:
 			continue
 		case Generalize:
-			name += " " + strings.TrimSuffix(strings.TrimPrefix(spec.String(), "generalize("), ")")
+			list, name = &forms, spec.To
 			if spec.To == ToBucket || spec.To == ToPrefix {
-				name = "generalize " + spec.To + " N"
+				name += " N"
 			}
 		}
-		if spec.Check(typ) == nil && !forms[name] {
-			forms[name] = true
-			masks = append(masks, name)
+		if spec.Check(typ) == nil && !slices.Contains(*list, name) {
+			*list = append(*list, name)
 		}
+	}
+	if len(forms) > 0 {
+		masks = append(masks, "generalize ("+strings.Join(forms, ", ")+")")
 	}
 	return masks
 }
@@ -158,6 +162,7 @@ func exampleTable(t *testing.T) string {
 		{to(ToMonth), base(oidTimestamp), "2024-02-29 12:13:14.5"},
 		{to(ToYear), base(oidTimestampTZ), "2024-12-31 23:30:00-05"},
 		{to(ToDecade), base(oidDate), "1984-02-29"},
+		{to(ToMonth), dateRange, "[2024-02-10,2024-02-20)"},
 		{to(ToYear), base(oidDate), "infinity"},
 		{to(ToHour), base(oidTimestamp), "2024-02-29 12:13:14.5"},
 		{to(ToMonth), base(oidText), "2024-02-29T12:13:14Z"},

@@ -127,28 +127,73 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 		return d.redacted.MaskCell(dst, nil)
 	}
 	days, within, ok := d.read(cell)
+	if ok {
+		days, within, ok = d.start(days, within)
+	}
 	if !ok {
 		return d.redacted.MaskCell(dst, nil)
 	}
+	return d.append(dst, days, within), true
+}
+
+// start moves a moment to the start of its year, month, decade, day or hour; false for one that must not show.
+func (d *dateCell) start(days, within int64) (startDays, startWithin int64, ok bool) {
 	c := civilFromDays(days)
 	if c.year < d.oldest || c.year > maxShownYear {
-		return d.redacted.MaskCell(dst, nil)
+		return 0, 0, false
 	}
 	switch d.to {
 	case ToDay:
-		within = 0
+		return days, 0, true
 	case ToHour:
-		within -= within % microsPerHour
+		return days, within - within%microsPerHour, true
+	}
+	c, ok = c.generalize(d.to)
+	return c.days(), 0, ok
+}
+
+// next gives the start of the year, month, decade, day or hour after the one that starts at the moment.
+func (d *dateCell) next(days, within int64) (nextDays, nextWithin int64, ok bool) {
+	c := civilFromDays(days)
+	switch d.to {
+	case ToDay:
+		return days + 1, 0, true
+	case ToHour:
+		within += microsPerHour
+		return days + within/microsPerDay, within % microsPerDay, true
+	case ToMonth:
+		c.month++
+	case ToYear:
+		c.year++
+	case ToDecade:
+		c.year += 10
 	default:
-		if c, ok = c.generalize(d.to); !ok {
-			return d.redacted.MaskCell(dst, nil)
-		}
-		days, within = c.days(), 0
+		return 0, 0, false
 	}
+	return c.days(), 0, c.year <= maxShownYear // a 13th month is the January after
+}
+
+// maskBound moves a lower bound to the start, an upper one to the end.
+func (d *dateCell) maskBound(dst, bound, _ []byte, upper, inclusive bool) ([]byte, bool, bool) {
+	days, within, ok := d.read(bound)
+	if !ok {
+		return nil, false, false
+	}
+	startDays, startWithin, ok := d.start(days, within)
+	if ok && upper && (inclusive || startDays != days || startWithin != within) {
+		startDays, startWithin, ok = d.next(startDays, startWithin)
+	}
+	if !ok {
+		return nil, false, false
+	}
+	return d.append(dst, startDays, startWithin), !upper, true
+}
+
+func (d *dateCell) append(dst []byte, days, within int64) []byte {
 	if d.family == famDate {
-		return appendDate(dst, d.format, d.style, days), true
+		return appendDate(dst, d.format, d.style, days)
 	}
-	return appendTimestamp(dst, d.format, d.style, d.family == famTimestampTZ, days*microsPerDay+within), true
+	return appendTimestamp(dst, d.format, d.style, d.family == famTimestampTZ, days*microsPerDay+within)
 }
 
 const microsPerHour = 3_600_000_000

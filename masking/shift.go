@@ -97,21 +97,34 @@ func shiftDays(digest uint64, most int) int64 {
 func (s *shiftCell) MaskCell(dst, cell []byte) ([]byte, bool) { return s.shift(dst, cell, s.days) }
 
 func (s *shiftCell) shift(dst, cell []byte, by int64) ([]byte, bool) {
-	if cell == nil {
-		return s.redacted.MaskCell(dst, nil)
+	if cell != nil {
+		if out, ok := s.moved(dst, cell, by); ok {
+			return out, true
+		}
 	}
+	return s.redacted.MaskCell(dst, nil)
+}
+
+// moved is false for what cannot be read or leaves the type's range.
+func (s *shiftCell) moved(dst, cell []byte, by int64) ([]byte, bool) {
 	if s.infinite(cell) {
 		return append(dst, cell...), true
 	}
 	days, within, ok := s.read(cell)
 	days += by
 	if !ok || days < minDate || s.family == famDate && days > maxDate || s.family != famDate && days > maxTimestampDay {
-		return s.redacted.MaskCell(dst, nil)
+		return nil, false
 	}
 	if s.family == famDate {
 		return appendDate(dst, s.format, s.style, days), true
 	}
 	return appendTimestamp(dst, s.format, s.style, s.family == famTimestampTZ, days*microsPerDay+within), true
+}
+
+// maskBound moves both bounds alike.
+func (s *shiftCell) maskBound(dst, bound, _ []byte, _, inclusive bool) ([]byte, bool, bool) {
+	out, ok := s.moved(dst, bound, s.days)
+	return out, inclusive, ok
 }
 
 // infinite reports whether a cell is infinity or -infinity, in binary the bounds of int32 and int64.
@@ -150,4 +163,16 @@ func (s *subjectShiftCell) MaskPair(dst, cell, key []byte) ([]byte, bool) {
 		return s.redacted.MaskCell(dst, nil)
 	}
 	return s.shift(dst, cell, shiftDays(n, s.most))
+}
+
+func (s *subjectShiftCell) maskBound(dst, bound, key []byte, _, inclusive bool) ([]byte, bool, bool) {
+	if key == nil {
+		return nil, false, false
+	}
+	n, ok := s.digest.number(key)
+	if !ok {
+		return nil, false, false
+	}
+	out, ok := s.moved(dst, bound, shiftDays(n, s.most))
+	return out, inclusive, ok
 }

@@ -19,6 +19,11 @@ func typmod(oid uint32, name string, mod int32) Type {
 
 func base(oid uint32) Type { return typmod(oid, builtin[oid].name, -1) }
 
+func subtype(oid uint32) *Type {
+	t := base(oid)
+	return &t
+}
+
 var typeCases = []typeCase{
 	{"text", base(oidText), []string{"", "Maria Lopez-Ortega", "123-45-6789", "42", "ab", "Zoë Ångström 東京", `quo"te\ and ' comma,`, "02139", "20301-1234", "45", "103", "1984-02-29", "19840229", "02/29/1984", "1984-02-29T10:00:00Z", "192.0.2.77", "2001:db8::77/64"}},
 	{"varchar", base(oidVarchar), []string{"", "unlimited"}},
@@ -104,10 +109,10 @@ var typeCases = []typeCase{
 	{"uuid[]", elem(2951, base(oidUUID)), []string{`{123e4567-e89b-12d3-a456-426614174000}`}},
 	{"point[]", elem(1017, base(600)), []string{`{"(1,2)"}`}},
 	{"int4range", Type{OID: 3904, Kind: 'r', Name: "int4range", Mod: -1}, []string{"[1,5)", "empty"}},
-	{"daterange", Type{OID: 3912, Kind: 'r', Name: "daterange", Mod: -1}, []string{"[2024-01-01,2024-02-01)"}},
+	{"daterange", Type{OID: 3912, Kind: 'r', Name: "daterange", Mod: -1, Subtype: subtype(oidDate)}, []string{"[2024-01-01,2024-02-01)", "[2024-02-29,2024-03-01)", "[2024-02-29,)", "(,1984-12-31)", "(,)", "empty", "[1931-07-04,2024-01-01)", "[infinity,)", "[2024-01-01,infinity)", "[0044-03-15 BC,9999-12-31)", "[2019-12-31,2031-01-01)"}},
 	{"numrange", Type{OID: 3906, Kind: 'r', Name: "numrange", Mod: -1}, []string{"[1.5,)"}},
-	{"tsrange", Type{OID: 3908, Kind: 'r', Name: "tsrange", Mod: -1}, []string{"[2024-01-01 10:00:00,2024-02-01 11:00:00)"}},
-	{"tstzrange", Type{OID: 3910, Kind: 'r', Name: "tstzrange", Mod: -1}, []string{"[2024-01-01 10:00:00+00,2024-02-01 11:00:00+00)"}},
+	{"tsrange", Type{OID: 3908, Kind: 'r', Name: "tsrange", Mod: -1, Subtype: subtype(oidTimestamp)}, []string{"[2024-01-01 10:00:00,2024-02-01 11:00:00)", "(2024-01-01 10:00:00,2024-01-01 10:59:59.999999]", "[2024-12-31 23:00:00,2024-12-31 23:00:00]", "(,2024-01-01)", "empty"}},
+	{"tstzrange", Type{OID: 3910, Kind: 'r', Name: "tstzrange", Mod: -1, Subtype: subtype(oidTimestampTZ)}, []string{"[2024-01-01 10:00:00+00,2024-02-01 11:00:00+00)", "[2024-12-31 23:59:59.5-05,2025-07-01 00:00:00+02]", "(,)"}},
 	{"int8range", Type{OID: 3926, Kind: 'r', Name: "int8range", Mod: -1}, []string{"[1,5)", "(,)"}},
 	{"nummultirange", Type{OID: 4532, Kind: 'm', Name: "nummultirange", Mod: -1}, []string{"{[1.5,2]}"}},
 	{"tsmultirange", Type{OID: 4533, Kind: 'm', Name: "tsmultirange", Mod: -1}, []string{"{[2024-01-01 10:00:00,2024-02-01 11:00:00)}"}},
