@@ -18,7 +18,7 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start no PostgreSQL.
 WITHOUT_SERVER = $(GO) list -f '{{$$s := eq .ImportPath "pgveil/cmd/pgveil/cluster" "pgveil/e2e"}}{{range .Imports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .TestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{if not $$s}}{{.ImportPath}}{{end}}' ./...
 
-.PHONY: help build demo test judge check fuzz bench postgres compiler
+.PHONY: help build demo test judge soak check fuzz bench postgres compiler
 
 help:
 	@echo "make build   bin/pgveil"
@@ -27,11 +27,13 @@ help:
 	@echo "make check   gofmt, go vet, staticcheck, and the tests without a server under the race detector"
 	@echo "make judge   PostgreSQL's own query trees against the analyser: STATEMENTS=$(STATEMENTS) random ones from SEED=$(SEED),"
 	@echo "             and SMITH=$(SMITH) of sqlsmith where it is installed"
+	@echo "make soak    many sessions of all kinds for a long time, with clients that vanish and a server that is killed:"
+	@echo "             ARGS='-duration 30m -sessions 200'; ARGS=-h lists its flags"
 	@echo "make fuzz    every fuzz target for FUZZTIME=$(FUZZTIME); PKG=./wire for one package"
 	@echo "make bench   all benchmarks, then whole systems compared (bench/README.md; ARGS=-h lists its flags);"
 	@echo "             BENCH=regexp COUNT=10 PKG=./masking narrow it down"
 	@echo
-	@echo "demo, test and bench need PostgreSQL's server, 13 or newer: from PGVEIL_PG_BIN, PATH or"
+	@echo "demo, test, soak and bench need PostgreSQL's server, 13 or newer: from PGVEIL_PG_BIN, PATH or"
 	@echo "/usr/lib/postgresql; they install it with apt when there is none."
 
 # The parser of PostgreSQL is C: it is compiled once, which takes a few minutes.
@@ -60,6 +62,9 @@ check: compiler
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(GO) test -race -timeout 20m $$($(WITHOUT_SERVER))
+
+soak: postgres
+	$(GO) run ./e2e/soak $(ARGS)
 
 # go test fuzzes one target at a time.
 fuzz: compiler

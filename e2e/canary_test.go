@@ -1,105 +1,42 @@
 package e2e
 
 import (
-	"fmt"
-	"strings"
+	"context"
 	"sync"
 	"testing"
 
 	"pgveil/cmd/pgveil/clinic"
+	"pgveil/e2e/canary"
 )
-
-// canaryLength is how many bytes of a protected value a scan looks for: shorter values, and what two
-// values share, occur by chance.
-const canaryLength = 6
 
 // scanner finds protected values in bytes.
-type scanner struct {
-	byPrefix map[string][]canary
-}
+type scanner struct{ set *canary.Set }
 
-type canary struct {
-	column string
-	value  string // as it stands on the wire, text or binary
-}
+var theScanner = sync.OnceValues(func() (*canary.Set, error) {
+	c, err := dialRaw(server.SuperDSN(database))
+	if err != nil {
+		return nil, err
+	}
+	defer c.PgConn.Close(context.Background())
+	return canary.Load(context.Background(), c.PgConn)
+})
 
-var (
-	scannerOnce sync.Once
-	theScanner  *scanner
-)
-
-// canaries returns the scanner for all protected values of the clinic that stand in no column
-// that is not protected.
+// canaries returns the scanner for all protected values of the clinic.
 func canaries(t testing.TB) *scanner {
 	t.Helper()
-	scannerOnce.Do(func() {
-		conn := super(t)
-		s := &scanner{byPrefix: map[string][]canary{}}
-		public := map[string]bool{}
-		values := func(c clinic.Column, expr string) [][]byte {
-			part := strings.SplitN(c.Name, ".", 3)
-			r := conn.query(extendedText, fmt.Sprintf("SELECT DISTINCT %s FROM %s.%s AS t WHERE %s IS NOT NULL", expr, part[0], part[1], part[2]))
-			if r.err != nil {
-				t.Fatalf("%s: %v", c.Name, r.err)
-			}
-			var out [][]byte
-			for _, row := range r.rows {
-				out = append(out, row[0])
-			}
-			return out
-		}
-		column := func(c clinic.Column) string { return strings.SplitN(c.Name, ".", 3)[2] }
-		for _, c := range clinic.Columns() {
-			if c.Class != "" {
-				continue
-			}
-			for _, v := range values(c, column(c)+"::text") {
-				public[string(v)] = true
-			}
-		}
-		for _, c := range clinic.Columns() {
-			if c.Class == "" {
-				continue
-			}
-			for _, v := range values(c, column(c)+"::text") {
-				x := string(v)
-				// The first day of a year is what the demo's roles see of any date in it.
-				if len(x) < canaryLength || public[x] || strings.Contains(x, "-01-01") {
-					continue
-				}
-				s.byPrefix[x[:canaryLength]] = append(s.byPrefix[x[:canaryLength]], canary{c.Name, x})
-			}
-		}
-		if len(s.byPrefix) < 1000 {
-			t.Fatalf("only %d canaries: the clinic is not what the tests expect", len(s.byPrefix))
-		}
-		theScanner = s
-	})
-	if theScanner == nil {
-		t.Fatal("no canaries")
+	set, err := theScanner()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return theScanner
+	return &scanner{set}
 }
 
 // find returns the protected values in b that do not stand in own, which is what the client sent itself.
-func (s *scanner) find(b []byte, own string) []string {
-	return s.findBut(b, own, func(string) bool { return false })
-}
+func (s *scanner) find(b []byte, own string) []string { return s.set.Find(b, own, nil) }
 
 // findBut is find without the values that a role may see by its masks.
 func (s *scanner) findBut(b []byte, own string, seen func(value string) bool) []string {
-	var out []string
-	for i := 0; i+canaryLength <= len(b); i++ {
-		for _, c := range s.byPrefix[string(b[i:i+canaryLength])] {
-			if len(c.value) <= len(b)-i && string(b[i:i+len(c.value)]) == c.value && !strings.Contains(own, c.value) && !seen(c.value) {
-				out = append(out, fmt.Sprintf("%s: %q", c.column, c.value))
-			}
-		}
-		if len(out) > 5 {
-			return append(out, "…")
-		}
-	}
-	return out
+	return s.set.Find(b, own, seen)
 }
 
 // TestCanariesAreSeen proves that the scan can fail: without the proxy it finds values, text and binary.
