@@ -116,14 +116,18 @@ func parseFixed(t Type, value string) (fixedValue, error) {
 		return fixedJSON(t, value)
 	case famNet:
 		return fixedNet(t, value)
-	case famArray:
-		if value != "{}" {
-			return fixedValue{}, errors.New("it must be {}, the empty array")
-		}
-		empty := redactConstant(t, binaryFormat, style{})
-		return fixedValue{text: []byte(value), binary: empty.value}, nil
-	case famUnknown, famTimeTZ, famInterval, famBits, famRange, famMultirange, famConstant:
-		return fixedValue{}, errors.New("values of this type cannot be given; use redact or null")
+	case famArray, famMultirange:
+		return fixedEmpty(t, value, "{}")
+	case famRange:
+		return fixedEmpty(t, value, "empty")
+	case famTimeTZ:
+		return fixedTimeTZ(value)
+	case famBits:
+		return fixedBits(t, value)
+	case famEnum:
+		return fixedEnum(t, value)
+	case famConstant:
+		return fixedConstant(t, value)
 	}
 	return fixedValue{}, errors.New("values of this type cannot be given; use redact or null")
 }

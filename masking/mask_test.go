@@ -297,7 +297,7 @@ func TestCheck(t *testing.T) {
 		{partial(0, 4), elem(1007, base(oidInt4)), "mask partial(keep_last 4) does not fit type int4: it serves text types"},
 		{Spec{Method: Hash}, Type{OID: 1015, Kind: 'b', Elem: &Type{OID: oidVarchar}, Mod: 4 + 7}, "mask hash does not fit type varchar(7): it needs at least 8 characters"},
 		{Spec{Method: Hash}, elem(1, elem(2, base(oidText))), "mask hash does not fit type text[][]: it does not serve arrays of arrays"},
-		{Spec{Method: Fixed, Value: "{a}"}, elem(1009, base(oidText)), "mask fixed({a}) does not fit type text[]: it must be {}, the empty array"},
+		{Spec{Method: Fixed, Value: "{a}"}, elem(1009, base(oidText)), "mask fixed({a}) does not fit type text[]: it must be {}, the empty value"},
 		{partial(0, 4), Type{OID: 16402, Kind: 'b', Name: "citext", Extension: "citext"}, ""},
 		{partial(0, 4), Type{OID: 16402, Kind: 'b', Name: "citext"}, "mask partial(keep_last 4) does not fit type citext: it serves text types"},
 		{partial(0, 4), Type{OID: 16402, Kind: 'e', Name: "citext"}, "mask partial(keep_last 4) does not fit type citext: it serves text types"},
@@ -315,7 +315,7 @@ func TestCheck(t *testing.T) {
 		{Spec{Method: Fixed, Value: "toolong"}, typmod(oidVarchar, "varchar", 4+3), "mask fixed(toolong) does not fit type varchar(3): it has 7 characters"},
 		{Spec{Method: Fixed, Value: "123.4"}, typmod(oidNumeric, "numeric", 4+3<<16), "mask fixed(123.4) does not fit type numeric(3,0): it has 3 digits before and 1 after the decimal point"},
 		{Spec{Method: Fixed, Value: `"\ud800"`}, base(oidJSONB), `mask fixed("\ud800") does not fit type jsonb: it must be JSON without \u escapes`},
-		{Spec{Method: Fixed, Value: "(1,2)"}, base(600), "mask fixed((1,2)) does not fit type point: values of this type cannot be given; use redact or null"},
+		{Spec{Method: Fixed, Value: "(1,2,3)"}, base(600), "mask fixed((1,2,3)) does not fit type point: it must be a point written as (1.5,-2)"},
 		{Spec{Method: Fixed, Value: "x"}, Type{OID: 16402, Kind: 'b', Name: "geometry"}, ""}, // NULL
 		{Spec{Method: Hash}, Type{OID: 16402}, "mask hash does not fit type with OID 16402: it serves text types, integers, numeric without a scale, uuid and bytea"},
 		{Spec{}, base(oidText), `mask "" is not known`},

@@ -102,6 +102,7 @@ const (
 	oidMacaddr8    = 774
 	oidMoney       = 790
 	oidBox         = 603
+	oidPoint       = 600
 	oidXML         = 142
 	oidBit         = 1560
 	oidVarbit      = 1562
