@@ -3,6 +3,8 @@
 // per cell.
 package masking
 
+import "slices"
+
 // Method names a mask.
 type Method string
 
@@ -44,3 +46,6 @@ type Spec struct {
 	As      string  // pseudonym: what to make; "": as the class and the column's name say
 	Locale  string  // pseudonym: whose names; "": en
 }
+
+// Options lists the options that the mask takes.
+func (m Method) Options() []string { return slices.Clone(optionNames[m]) }
