@@ -20,6 +20,7 @@ import (
 // handover is what a login leaves to the session.
 type handover struct {
 	client   net.Conn
+	ahead    []byte // what the client sent behind its login
 	upstream *upstreamSession
 	binding  *Binding
 	info     sessionInfo
@@ -64,7 +65,7 @@ func (c *connection) login() (h *handover, err error) {
 		}
 		return nil, err
 	}
-	c.peer.in, c.peer.out = nil, nil // not needed for as long as the session lasts
+	h.ahead = bytes.Clone(c.peer.rest())
 	return h, nil
 }
 
@@ -183,6 +184,9 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 	if start.Minor > wire.ProtocolMinor || len(start.Options) > 0 {
 		c.peer.out = wire.AppendNegotiateProtocolVersion(c.peer.out, min(start.Minor, wire.ProtocolMinor), start.Options)
 	}
+	c.peer.exact = false // what the client sends from here on is its own, whoever reads it
+	server := c.settings.upstream.begin(ctx)
+	defer server.drop()
 	who, keys, err := c.authenticate(ctx)
 	if err != nil {
 		return nil, err
@@ -205,7 +209,7 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 	h := &handover{binding: binding, config: c.settings}
 	c.info.Role = binding.Role
 	if c.bind(binding) {
-		err = c.enter(ctx, h, start, params, who, keys)
+		err = c.enter(ctx, h, server, start, params, who, keys)
 	} else {
 		err = wire.Shutdown()
 	}
@@ -330,7 +334,7 @@ func (c *connection) saslError(who candidate, err error) error {
 }
 
 // enter logs in to the server and tells the client that it is in.
-func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup, params []wire.Param, who candidate, keys auth.Keys) (err error) {
+func (c *connection) enter(ctx context.Context, h *handover, server *dialling, start *wire.Startup, params []wire.Param, who candidate, keys auth.Keys) (err error) {
 	if !h.binding.Clear {
 		if params, err = maskedSettings(params); err != nil {
 			return err
@@ -344,7 +348,7 @@ func (c *connection) enter(ctx context.Context, h *handover, start *wire.Startup
 		params = addHost(params, c.info.Client)
 	}
 	params = append([]wire.Param{{Name: "user", Value: who.upstreamUser}, {Name: "database", Value: c.info.Database}}, params...)
-	up, err := c.settings.upstream.login(ctx, params, who.upstreamUser, credentials, who.password != "")
+	up, err := c.settings.upstream.login(ctx, server, params, who.upstreamUser, credentials, who.password != "")
 	if err != nil {
 		return c.upstreamError(h, who, err)
 	}

@@ -32,8 +32,12 @@ func (s *Server) carry(h *handover, done func(error)) transport.Carried {
 		MaxStatementBytes: int(c.Limits.MaxStatementBytes),
 		MaxRowBytes:       int(c.Limits.MaxRowBytes),
 	})
+	x.Begin(time.Now())
 	if len(h.upstream.extra) > 0 {
 		x.Server(time.Now(), h.upstream.extra)
+	}
+	if len(h.ahead) > 0 {
+		x.Client(time.Now(), h.ahead)
 	}
 	return transport.Carry(h.client, h.upstream.conn, x, &s.carrying, done)
 }

@@ -121,10 +121,54 @@ type upstreamSession struct {
 	extra    []byte // read after ReadyForQuery
 }
 
-// login connects and logs in as the credentials' owner. An error is a *wire.Error: the
+// dialling is a connection to the server that is being made.
+type dialling struct {
+	cancel context.CancelFunc
+	result chan dialled
+	taken  bool
+}
+
+type dialled struct {
+	net.Conn
+	err error
+}
+
+// begin dials in the background: the server gets its process ready while the client
+// proves who it is.
+func (u *upstream) begin(ctx context.Context) *dialling {
+	ctx, cancel := context.WithCancel(ctx)
+	d := &dialling{cancel: cancel, result: make(chan dialled, 1)}
+	go func() {
+		c, err := u.dial(ctx)
+		d.result <- dialled{c, err}
+	}()
+	return d
+}
+
+// take waits for the connection.
+func (d *dialling) take() (net.Conn, error) {
+	r := <-d.result
+	d.taken = true
+	return r.Conn, r.err
+}
+
+// drop closes the connection, unless it has been taken.
+func (d *dialling) drop() {
+	d.cancel()
+	if d.taken {
+		return
+	}
+	go func() {
+		if r := <-d.result; r.err == nil {
+			r.Close()
+		}
+	}()
+}
+
+// login logs in over a connection as the credentials' owner. An error is a *wire.Error: the
 // server's own, as it is, or one that tells the client nothing of the inside.
-func (u *upstream) login(ctx context.Context, params []wire.Param, user string, c auth.Credentials, known bool) (*upstreamSession, error) {
-	conn, err := u.dial(ctx)
+func (u *upstream) login(ctx context.Context, d *dialling, params []wire.Param, user string, c auth.Credentials, known bool) (*upstreamSession, error) {
+	conn, err := d.take()
 	if err != nil {
 		return nil, wire.UpstreamUnreachable(err)
 	}

@@ -51,6 +51,7 @@ type socket struct {
 
 	tls    *tls.Conn // nil: none
 	memory *Socket   // under tls
+	end    error     // how it ended, when TLS said so together with data that came before
 }
 
 type state uint8
@@ -211,7 +212,7 @@ func (c *polled) ready(side int, events uint32) {
 	switch {
 	case c.state == lingering:
 		c.linger()
-	case c.state == running && c.wanted(side):
+	case c.state == running && c.wanted(side) && s.end == nil:
 		c.read(side)
 	default:
 		c.watch(side, true)
@@ -272,6 +273,10 @@ func (c *polled) feed(side int, b []byte, err error) {
 		}
 	}
 	if err == nil {
+		return
+	}
+	if len(b) > 0 && !c.wanted(side) && (err == io.EOF || side == serverSide) {
+		c.side[side].end = err // behind what the session has yet to deal with
 		return
 	}
 	c.side[side].ended = true
@@ -443,6 +448,16 @@ func (c *polled) settle() {
 	if c.state == closed {
 		return
 	}
+	for side := range c.side {
+		if s := &c.side[side]; s.end != nil && c.state == running && c.wanted(side) {
+			err := s.end
+			s.end = nil
+			c.lend()
+			c.feed(side, nil, err)
+			c.after()
+			return
+		}
+	}
 	c.watch(clientSide, false)
 	if c.state != closed {
 		c.watch(serverSide, false)
@@ -491,7 +506,7 @@ func (c *polled) watch(side int, certain bool) {
 	if len(s.out) > 0 {
 		events |= unix.EPOLLOUT
 	}
-	if c.state == lingering && side == clientSide || c.state == running && c.wanted(side) {
+	if c.state == lingering && side == clientSide || c.state == running && c.wanted(side) && s.end == nil {
 		events |= unix.EPOLLIN
 	}
 	if !certain && events|unix.EPOLLIN == s.interest {
