@@ -289,6 +289,11 @@ func (x *walker) written(att int16) (Flow, error) {
 	if c := x.level.q.Node("onConflict"); c != nil {
 		lists = append(lists, c.List("onConflictSet"))
 	}
+	for _, action := range x.level.q.List("mergeActionList") {
+		if action.Node != nil {
+			lists = append(lists, action.Node.List("targetList"))
+		}
+	}
 	for _, list := range lists {
 		for _, t := range list {
 			if t.Node == nil || t.Node.Text("resno") != strconv.Itoa(int(att)) {

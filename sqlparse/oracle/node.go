@@ -219,6 +219,9 @@ func (r *reader) node(depth int) (*Node, error) {
 			n.Fields = append(n.Fields, Field{Name: t.raw[1:]})
 			continue
 		}
+		if len(n.Fields) == 0 && n.Tag == "A_EXPR" {
+			continue // the raw expressions of a utility statement say their kind in a word (PostgreSQL source, _outA_Expr)
+		}
 		if len(n.Fields) == 0 {
 			return n, fmt.Errorf("%w: %q in node %s before a field", ErrText, t.raw, n.Tag)
 		}

@@ -75,6 +75,12 @@ func (x *walker) tableColumn(i, att int) (Flow, error) {
 		if t := n.Node("tablefunc"); t != nil && att > 0 && t.Text("ordinalitycol") == strconv.Itoa(att-1) {
 			return Flow{}, nil
 		}
+		if t := n.Node("tablefunc"); t != nil && att > 0 {
+			// JSON_TABLE's FOR ORDINALITY has no expression.
+			if vals := t.List("colvalexprs"); int(att) <= len(vals) && vals[att-1].Kind == Null {
+				return Flow{}, nil
+			}
+		}
 		f, err := x.expr(n.Field("tablefunc"))
 		return f.computed(), err
 	case rteResult:
