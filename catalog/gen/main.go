@@ -31,7 +31,7 @@ func main() {
 		return nil
 	})
 	dir := flag.String("dir", "catalog", "the package's folder")
-	extensions := flag.String("extensions", "pg_trgm,hstore,citext,pgcrypto,uuid-ossp,unaccent,fuzzystrmatch", "extensions with a file in data/extensions")
+	extensions := flag.String("extensions", "pg_trgm,hstore,citext,pgcrypto,uuid-ossp,unaccent,fuzzystrmatch,tablefunc,pg_stat_statements,dblink,postgres_fdw,lo,intarray,ltree,cube,earthdistance,btree_gin,btree_gist,pg_buffercache,isn,seg,pgstattuple,pageinspect,pgrowlocks,pg_visibility,pg_freespacemap,sslinfo,postgis", "extensions with a file in data/extensions")
 	undecided := flag.Bool("undecided", false, "list what no rule has decided")
 	flag.Parse()
 	if len(dsns) == 0 {
