@@ -21,7 +21,12 @@ func (a *analysis) given(t *target, i int, n *pg.Node, use InputUse) {
 			name = t.base.Columns[k].Name
 		}
 	}
-	a.input(n, use, SetOf(a.sourceID(t.base, num, name)), c.Type)
+	id := a.sourceID(t.base, num, name)
+	before := len(a.inputs.order)
+	if a.input(n, use, SetOf(id), c.Type); len(a.inputs.order) > before {
+		// What the server gets is a value of the column: EXCLUDED shows it.
+		t.given[i] = t.given[i].union(Label{Exact: SetOf(id)})
+	}
 }
 
 // inserted notes what the rows of an INSERT are given for their column at.

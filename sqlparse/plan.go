@@ -47,6 +47,9 @@ type Label struct {
 	// Varies: the value comes from rows that no relation holds (VALUES, a function in FROM): it is no
 	// source, but comparing a source with it is to try many values at once.
 	Varies bool
+
+	// Tries: the value is one of a source, and the client gives several of them: comparing it with another is to try them all.
+	Tries bool
 }
 
 // OutputColumn is one column of a statement's result.

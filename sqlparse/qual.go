@@ -59,6 +59,10 @@ func (a *analysis) use(use Use, l, r value, loc int32) {
 	case r.plain() && l.constant():
 		a.predicate(use, r.label, Set{}, a.clause, loc)
 	case l.plain() && r.plain():
+		if l.label.Tries || r.label.Tries {
+			a.predicate(UseExpression, l.label.union(r.label), Set{}, a.clause, loc)
+			return
+		}
 		if use == UseEquality {
 			a.predicate(UseJoin, l.label, r.label.Exact, a.clause, loc)
 			return

@@ -62,6 +62,7 @@ func (l Label) union(m Label) Label {
 	}
 	l.NullTells = l.NullTells || m.NullTells
 	l.Varies = l.Varies || m.Varies
+	l.Tries = l.Tries || m.Tries
 	return l
 }
 

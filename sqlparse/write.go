@@ -15,6 +15,7 @@ type target struct {
 	base    *catalog.Relation // where the values go
 	columns []int16           // of base, for each of rel's columns; 0: cannot be written
 	filled  []bool            // a value goes into the column
+	given   []Label           // the column itself, where the statement is given a value of it
 	written []Label           // what goes into each of rel's columns
 	loc     int32
 	any     bool
@@ -44,7 +45,7 @@ func (a *analysis) modifying(n *pg.Node, parent *scope) *query {
 // target resolves the relation that a statement changes.
 func (a *analysis) target(rv *pg.RangeVar) *target {
 	rel := a.relation(rv) // a WITH query of the same name hides no target
-	t := &target{rel: rel, base: rel, columns: make([]int16, len(rel.Columns)), written: make([]Label, len(rel.Columns)), filled: make([]bool, len(rel.Columns)), loc: rv.Location}
+	t := &target{rel: rel, base: rel, columns: make([]int16, len(rel.Columns)), written: make([]Label, len(rel.Columns)), filled: make([]bool, len(rel.Columns)), given: make([]Label, len(rel.Columns)), loc: rv.Location}
 	for i := range rel.Columns {
 		t.columns[i] = rel.Columns[i].Num
 	}
@@ -296,7 +297,9 @@ func (a *analysis) onConflict(s *pg.InsertStmt, t *target, parent *scope) {
 	excluded := &item{alias: "excluded", qualifies: true, names: true, typ: t.rel.RowType, cols: make([]column, len(t.rel.Columns))}
 	for i := range t.rel.Columns {
 		col := &t.rel.Columns[i]
-		excluded.cols[i] = column{name: col.Name, loaded: true, value: value{label: t.written[i], typ: col.Type}}
+		l := t.written[i].union(t.given[i])
+		l.Tries = t.written[i].Varies && !t.given[i].empty()
+		excluded.cols[i] = column{name: col.Name, loaded: true, value: value{label: l, typ: col.Type, bounded: true}}
 	}
 	sc.items = append(sc.items, excluded)
 	t.excluded = s

@@ -399,6 +399,9 @@ func (s *Session) renewByName(p *portal) (refusal *wire.Error, info *AuditInfo, 
 		return wire.DefinitionChanged(), nil, true
 	}
 	now := v.Statements[0]
+	if now.Inputs.key() != p.s.Inputs.key() {
+		return wire.DefinitionChanged(), &now.Audit, true
+	}
 	if p.sent {
 		p.verdict, p.also = v, append(p.also[:len(p.also):len(p.also)], now)
 	} else {
