@@ -61,6 +61,8 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return k.compileHash(c, st, redacted)
 	case Token:
 		return k.compileToken(c, st, redacted)
+	case FPE:
+		return k.compileFPE(c, redacted)
 	case Generalize:
 		return compileGeneralize(c, st, redacted)
 	case Shift:
@@ -107,6 +109,8 @@ func (s Spec) Check(t Type) error {
 		return s.checkHash(t)
 	case Token:
 		return s.checkToken(t)
+	case FPE:
+		return s.checkFPE(t)
 	case Generalize:
 		return s.checkGeneralize(t)
 	case Shift:

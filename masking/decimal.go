@@ -276,6 +276,38 @@ func appendNumericInt(dst []byte, format int16, n int64) []byte {
 	return appendNumericGroups(dst, groups[first:last], weight, sign, 0)
 }
 
+// appendNumericDigits writes a whole number that digits without leading zeros
+// write, at most maxPlaces of them.
+func appendNumericDigits(dst []byte, format int16, negative bool, digits []byte) []byte {
+	if format == textFormat {
+		if negative {
+			dst = append(dst, '-')
+		}
+		return append(dst, digits...)
+	}
+	var groups [maxPlaces / 4]uint16
+	n := 0
+	for end := len(digits) % 4; len(digits) > 0; end = 4 {
+		if end == 0 {
+			end = 4
+		}
+		for _, c := range digits[:end] {
+			groups[n] = groups[n]*10 + uint16(c-'0')
+		}
+		digits = digits[end:]
+		n++
+	}
+	weight := n - 1
+	for n > 0 && groups[n-1] == 0 {
+		n--
+	}
+	sign := uint16(0)
+	if negative {
+		sign = numericNegative
+	}
+	return appendNumericGroups(dst, groups[:n], max(weight, 0), sign, 0)
+}
+
 func allDigits(b []byte) bool {
 	for _, c := range b {
 		if c < '0' || c > '9' {

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math/bits"
 )
 
@@ -53,23 +52,22 @@ type ff1Domain struct {
 	drawn        int    // d: bytes of the round function's result that are used
 }
 
-// domain prepares lengths. It is an error beyond ff1Bits, and below two numerals.
-func (f *ff1) domain(radix, n uint32) (d ff1Domain, err error) {
+// domain prepares lengths. It is false beyond ff1Bits, and below two numerals.
+func (f *ff1) domain(radix, n uint32) (d ff1Domain, ok bool) {
 	d = ff1Domain{radix: radix, n: n}
 	if radix < 2 || radix > 1<<16 || n < 2 || n > ff1Bits {
-		return d, fmt.Errorf("FF1 with radix %d and %d numerals is not served", radix, n)
+		return d, false
 	}
-	var ok bool
 	if d.highs, ok = power(radix, n/2); !ok {
-		return d, fmt.Errorf("FF1 with radix %d and %d numerals has over %d bits", radix, n, ff1Bits)
+		return d, false
 	}
 	if d.lows, ok = power(radix, n-n/2); !ok {
-		return d, fmt.Errorf("FF1 with radix %d and %d numerals has over %d bits", radix, n, ff1Bits)
+		return d, false
 	}
 	d.inputs = (bits.Len64(d.lows-1) + 7) / 8
 	d.drawn = 4*((d.inputs+3)/4) + 4
 	d.pads = aes.BlockSize - 1 - (len(f.tweak)+d.inputs)%aes.BlockSize
-	return d, nil
+	return d, true
 }
 
 // power is false when radix^n exceeds half of ff1Bits.

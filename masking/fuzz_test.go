@@ -82,6 +82,10 @@ func checkHides(t *testing.T, spec Spec, typ Type, format int16, session Session
 		if in := bytes.TrimRight(cell, " "); len(in) >= 8 && bytes.Contains(out, in) {
 			t.Errorf("%s of %s %q shows it: %q", spec, typ, cell, out)
 		}
+	case FPE:
+		if bytes.Equal(cell, out) && !bytes.Equal(trimBpchar(typ, cell), []byte(redactedText)) {
+			t.Errorf("%s of %s %q is itself", spec, typ, cell)
+		}
 	case Partial:
 		in, got := []rune(string(trimBpchar(typ, cell))), []rune(string(out))
 		if readCharset(session.ClientEncoding) != charsetUTF8 {

@@ -40,6 +40,7 @@ var optionNames = map[Method][]string{
 	Partial:    {"keep_first", "keep_last", "char"},
 	Hash:       nil,
 	Token:      nil,
+	FPE:        {"alphabet", "check"},
 	Generalize: {"to"},
 	Shift:      {"days", "by"},
 	Noise:      {"percent", "amount"},
@@ -78,6 +79,8 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 		err = s.parseFixedOption(options)
 	case Partial:
 		err = s.parsePartialOptions(options)
+	case FPE:
+		err = s.parseFPEOptions(options)
 	case Generalize:
 		err = s.parseGeneralizeOption(options)
 	case Shift:
@@ -194,6 +197,18 @@ func (s Spec) String() string {
 			parts = append(parts, "char "+string(s.Char))
 		}
 		return "partial(" + strings.Join(parts, ", ") + ")"
+	case FPE:
+		var parts []string
+		if s.Alphabet != "" {
+			parts = append(parts, "alphabet "+s.Alphabet)
+		}
+		if s.CheckDigit != "" {
+			parts = append(parts, "check "+s.CheckDigit)
+		}
+		if len(parts) == 0 {
+			return "fpe"
+		}
+		return "fpe(" + strings.Join(parts, ", ") + ")"
 	case Generalize:
 		if s.To == ToBucket || s.To == ToPrefix {
 			return "generalize(" + s.To + " " + strconv.FormatInt(s.Bucket, 10) + ")"

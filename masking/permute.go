@@ -58,14 +58,14 @@ type permutation struct {
 // newPermutation takes a size from 3 to 2^126.
 func newPermutation(cipher *ff1, size number) (*permutation, error) {
 	n := size.subtract(1).bits()
-	d, err := cipher.domain(2, uint32(n))
-	if err != nil {
-		return nil, fmt.Errorf("a permutation of numbers of %d bits: %w", n, err)
+	d, ok := cipher.domain(2, uint32(n))
+	if !ok {
+		return nil, fmt.Errorf("there is no permutation of numbers of %d bits", n)
 	}
 	return &permutation{cipher: cipher, domain: d, size: size}, nil
 }
 
-func (p *permutation) apply(w *ff1State, x number, step func(*ff1, *ff1State, *ff1Domain, uint64, uint64) (uint64, uint64)) number {
+func (p *permutation) apply(w *ff1State, x number, step ff1Step) number {
 	lows := uint(bits.Len64(p.domain.lows - 1))
 	mask := uint64(1)<<lows - 1
 	for {

@@ -45,6 +45,9 @@ type Spec struct {
 	Amount  float64 // noise: the farthest move; either this or Percent
 	As      string  // pseudonym: what to make; "": as the class and the column's name say
 	Locale  string  // pseudonym: whose names; "": en
+
+	Alphabet   string // fpe: the characters of a value; "": each keeps its kind
+	CheckDigit string // fpe: the kind of identifier; "": as the class says
 }
 
 // Options lists the options that the mask takes.

@@ -136,7 +136,7 @@ var unknownCases = []Type{
 
 // specs are the masks that tests try on every type.
 func specs() []Spec {
-	all := []Spec{{Method: Redact}, {Method: Null}, {Method: Hash}, {Method: Token}}
+	all := []Spec{{Method: Redact}, {Method: Null}, {Method: Hash}, {Method: Token}, fpe("", ""), fpe("alnum", ""), fpe("", "luhn")}
 	for _, keep := range [][2]int{{0, 4}, {1, 0}, {2, 2}, {0, 1000}} {
 		all = append(all, Spec{Method: Partial, KeepFirst: keep[0], KeepLast: keep[1], Char: '*'})
 	}
