@@ -194,6 +194,11 @@ var builtinFunctions = sync.OnceValue(func() map[string]Behaviour {
 	return mustKnow(readFunctions(knowledge, "data/functions.jsonl"))
 })
 
+// informationFunctions are those functions of information_schema whose bodies the analyser cannot follow.
+var informationFunctions = sync.OnceValue(func() map[string]Behaviour {
+	return mustKnow(readFunctions(knowledge, "data/information_schema.jsonl"))
+})
+
 var extensionFunctions = sync.OnceValue(func() map[string]map[string]Behaviour {
 	all := make(map[string]map[string]Behaviour)
 	for _, file := range mustKnow(fs.Glob(knowledge, "data/extensions/*.jsonl")) {
@@ -206,7 +211,7 @@ var extensionFunctions = sync.OnceValue(func() map[string]map[string]Behaviour {
 // (PostgreSQL source, src/include/access/transam.h, FirstNormalObjectId).
 const firstNormalOID = 16384
 
-// Behaviour returns what is known of f: from the data for pg_catalog when f came with
+// Behaviour returns what is known of f: from the data for pg_catalog and information_schema when f came with
 // the server, from the data of its extension when it belongs to one, and
 // nothing otherwise. A function that took a built-in one's place in another
 // language is unknown.
@@ -222,6 +227,8 @@ func (s *Snapshot) Behaviour(f *Function) Behaviour {
 		known = extensionFunctions()[f.Extension]
 	case f.Schema == "pg_catalog" && f.OID < firstNormalOID:
 		known = builtinFunctions()
+	case f.Schema == "information_schema" && f.OID < firstNormalOID:
+		known = informationFunctions()
 	}
 	if known == nil {
 		return Behaviour{}

@@ -9,11 +9,13 @@ import (
 //go:embed data/definitions.txt
 var definitionsText string
 
+// definitions tells of each whether the server writes it.
 var definitions = sync.OnceValue(func() map[string]bool {
 	m := map[string]bool{}
 	for line := range strings.Lines(definitionsText) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			m[line] = true
+			name, kind, _ := strings.Cut(line, " ")
+			m[name] = kind == ""
 		}
 	}
 	return m
@@ -21,10 +23,12 @@ var definitions = sync.OnceValue(func() map[string]bool {
 
 // Definition reports whether a column of a system relation, or the result of a function (name "()"
 // of a relation that is the function), is the text of a definition: it can carry literals, but
-// holds no table data.
-func Definition(schema, relation, column string) bool {
+// holds no table data. written: it is SQL as the server writes it, not what people wrote.
+func Definition(schema, relation, column string) (written, ok bool) {
+	name := schema + "." + relation + "." + column
 	if column == "()" {
-		return definitions()[schema+"."+relation+"()"]
+		name = schema + "." + relation + "()"
 	}
-	return definitions()[schema+"."+relation+"."+column]
+	written, ok = definitions()[name]
+	return written, ok
 }

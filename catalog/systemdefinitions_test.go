@@ -36,7 +36,11 @@ func TestDefinitionsAreKnown(t *testing.T) {
 	var inFile []string
 	for line := range strings.Lines(definitionsText) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			inFile = append(inFile, line)
+			name, kind, _ := strings.Cut(line, " ")
+			if kind != "" && kind != "text" {
+				t.Errorf("%s: kind %q", name, kind)
+			}
+			inFile = append(inFile, name)
 		}
 	}
 	if !slices.IsSorted(inFile) || len(inFile) != len(lines) {

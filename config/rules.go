@@ -39,7 +39,8 @@ func readRules(p *parser, s *setting, n *yaml.Node, path string, field any) {
 			p.badValue(pr.value, s, join(path, pr.name), shown, err)
 			continue
 		}
-		if class == roles.ClassUnlisted || class == roles.ClassSystem {
+		switch class {
+		case roles.ClassUnlisted, roles.ClassSystem, roles.ClassDefinition, roles.ClassDefinitionText:
 			p.problem(pr.value, "%s: pgveil itself gives the class %s; choose another word", join(path, pr.name), shown)
 			continue
 		}
@@ -57,7 +58,7 @@ func readClasses(p *parser, s *setting, n *yaml.Node, path string, field any) {
 				continue
 			}
 			switch it.text {
-			case roles.ClassClear, roles.ClassSystem, roles.ClassDefinition:
+			case roles.ClassClear, roles.ClassSystem, roles.ClassDefinition, roles.ClassDefinitionText:
 				p.problem(it.node, "%s: the class %s has no values of its own: this entry could never apply", path, it.shown)
 				continue
 			}

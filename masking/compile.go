@@ -57,6 +57,8 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return compileFixed(c, st, redacted)
 	case Partial:
 		return compilePartial(c, st, redacted), nil
+	case Literals:
+		return compileLiterals(c, st, redacted), nil
 	case Hash:
 		return k.compileHash(c, st, redacted)
 	case Token:
@@ -87,7 +89,7 @@ func (s Spec) Check(t Type) error {
 		return s.checkRange(t)
 	}
 	switch s.Method {
-	case Clear, Redact, Null:
+	case Clear, Redact, Null, Literals:
 		return nil
 	case Fixed:
 		if familyOf(t) == famUnknown {

@@ -24,6 +24,10 @@ const (
 	Shift      Method = "shift"
 	Noise      Method = "noise"
 	Scrub      Method = "scrub"
+
+	// Literals hides the literals of a definition's text. It is not for configurations: pgveil gives it
+	// to what the system catalogs say of definitions.
+	Literals Method = "literals"
 )
 
 // Methods lists every mask, in the order of the documentation.

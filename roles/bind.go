@@ -177,8 +177,10 @@ func (b *Bound) Classes(s sqlparse.Source) []string {
 		if clear, known := catalog.SystemColumn(s.Schema, s.Table, s.Name); known && clear {
 			return nil
 		}
-		if catalog.Definition(s.Schema, s.Table, s.Name) {
+		if written, ok := catalog.Definition(s.Schema, s.Table, s.Name); written {
 			return []string{ClassDefinition}
+		} else if ok {
+			return []string{ClassDefinitionText}
 		}
 		return []string{ClassSystem}
 	}

@@ -36,9 +36,11 @@ const (
 	ClassUnlisted = "unlisted" // a column in no rule under "unlisted: mask" or "deny"
 	ClassSystem   = "system"   // a system catalog column or function that carries data or secrets
 
-	// ClassDefinition is that of the texts of definitions: masked, for they can carry literals, but tools
-	// may search and sort by them.
+	// ClassDefinition is that of the texts of definitions as the server writes them: their literals are masked, and
+	// tools may search and sort by them.
 	ClassDefinition = "definition"
+	// ClassDefinitionText is that of what people have written into them: comments and bodies of functions.
+	ClassDefinitionText = "definition.text"
 )
 
 // Member says who is in a role.
@@ -89,7 +91,7 @@ func (r *Role) Mask(class string) (masking.Spec, string) {
 	if class == ClassClear {
 		return masking.Spec{Method: masking.Clear}, class
 	}
-	if class != ClassSystem && class != ClassDefinition {
+	if class != ClassSystem && !definition(class) {
 		for key := class; ; {
 			if m, ok := r.Masks[key]; ok {
 				return m, key
@@ -107,8 +109,14 @@ func (r *Role) Mask(class string) (masking.Spec, string) {
 	if r.Clear() {
 		return masking.Spec{Method: masking.Clear}, "*"
 	}
+	if class == ClassDefinition {
+		return masking.Spec{Method: masking.Literals}, ""
+	}
 	return masking.Spec{Method: masking.Redact}, ""
 }
+
+// definition reports whether a class is of texts of definitions.
+func definition(class string) bool { return class == ClassDefinition || class == ClassDefinitionText }
 
 // covers reports whether a list of classes has the class, or one that it is a kind of.
 func covers(list []string, class string) bool {

@@ -309,7 +309,7 @@ func (d *decider) allowed(p *sqlparse.Predicate) (ok bool, id sqlparse.SourceID)
 // firstData returns the guarded members of s, and the first of them, that are more than texts of definitions.
 func (d *decider) firstData(s sqlparse.Set) (sqlparse.SourceID, bool) {
 	for id := range s.All() {
-		if d.guarded.Has(id) && !slices.Equal(d.classes[id], []string{ClassDefinition}) {
+		if d.guarded.Has(id) && !(len(d.classes[id]) == 1 && definition(d.classes[id][0])) {
 			return id, true
 		}
 	}

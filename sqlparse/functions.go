@@ -486,7 +486,11 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		}
 	case catalog.FlowSource:
 		result := a.source(&catalog.Relation{OID: f.OID, Schema: f.Schema, Name: f.Name}, ColumnResult, "()")
-		l = l.union(Label{Derived: SetOf(result), NullTells: true})
+		if _, ok := catalog.Definition(f.Schema, f.Name, "()"); ok && f.OID < firstUserOID {
+			l = l.union(Label{Exact: SetOf(result), NullTells: true}) // nothing else is known by that name
+		} else {
+			l = l.union(Label{Derived: SetOf(result), NullTells: true})
+		}
 	case catalog.FlowSink:
 		if f.Name == "set_config" {
 			a.setConfig(args, index, loc)
