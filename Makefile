@@ -9,6 +9,7 @@ ARGS     ?=
 STATEMENTS ?= 200000
 SMITH    ?= 20000
 SEED     ?= 2
+VERSIONS ?= 13 14 15 16 17 18
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
@@ -18,12 +19,14 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start no PostgreSQL.
 WITHOUT_SERVER = $(GO) list -f '{{$$s := eq .ImportPath "pgveil/cmd/pgveil/cluster" "pgveil/e2e"}}{{range .Imports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .TestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{if not $$s}}{{.ImportPath}}{{end}}' ./...
 
-.PHONY: help build demo test judge soak check fuzz bench postgres compiler
+.PHONY: help build demo test versions clients judge soak check fuzz bench postgres compiler
 
 help:
 	@echo "make build   bin/pgveil"
 	@echo "make demo    a synthetic clinic behind pgveil; ARGS=--once ends after the comparison"
 	@echo "make test    all tests; those end to end start their own PostgreSQL"
+	@echo "make versions the tests that hold for every server, against PostgreSQL $(VERSIONS), fetched by npm"
+	@echo "make clients drivers and tools in their own languages (docs/clients.md), installed by apt-get and npm"
 	@echo "make check   gofmt, go vet, staticcheck, and the tests without a server under the race detector"
 	@echo "make judge   PostgreSQL's own query trees against the analyser: STATEMENTS=$(STATEMENTS) random ones from SEED=$(SEED),"
 	@echo "             and SMITH=$(SMITH) of sqlsmith where it is installed"
@@ -53,6 +56,13 @@ demo: build
 
 test: postgres
 	$(GO) test -timeout 20m ./...
+
+versions: compiler
+	@GO='$(GO)' e2e/versions.sh $(VERSIONS)
+
+clients: postgres
+	@e2e/clients/install.sh
+	$(GO) test -count=1 -tags clients -timeout 20m -v -run '^TestClients$$' ./e2e
 
 judge: postgres
 	$(GO) test -v -timeout 120m ./sqlparse/oracle -statements $(STATEMENTS) -sqlsmith $(SMITH) -seed $(SEED)
