@@ -75,6 +75,8 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 		case strings.Contains(sql, "secret"):
 			st.Action, st.Refusal = Refuse, wire.Refused("42501", "refused", "", "", 0)
 			st.Audit.Reason = "rule"
+		case strings.Contains(sql, "reveal("):
+			revealVerdict(st, sql)
 		case strings.Contains(sql, "veil"):
 			st.Action, st.Answer, st.AnswerTag, st.Rows = Answer, "SELECT 'role'", "SHOW", true
 		case tag == "COPY":
@@ -106,6 +108,9 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 			}
 		}
 		v.Statements = append(v.Statements, st)
+	}
+	if !j.relent {
+		maskedInputs(v, q.SQL)
 	}
 	return v, nil
 }
