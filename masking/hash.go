@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"math"
 	"sync"
 )
 
@@ -44,7 +43,7 @@ func (s Spec) checkHash(t Type) error {
 }
 
 // hashCell replaces a value by its HMAC-SHA-256 (RFC 2104) under the class
-// group's key. What goes in is the value's canonical text, so that the digest is the same
+// group's key, and a whole number, of which a type has too few for a digest, by another one ([exchange]). What goes in is the value's canonical text, so that the digest is the same
 // whichever type and format carries the value: integers and numeric in decimal digits
 // without superfluous zeros, uuid in lower case with hyphens, text in UTF-8
 // without char(n)'s padding, bytea as its bytes.
@@ -53,7 +52,8 @@ type hashCell struct {
 	family   family
 	format   int16
 	charset  charset
-	modulus  uint64    // numeric(p): 10^p; 0 when the digest's 63 bits fit
+	numbers  *exchange // integers and numeric
+	limited  bool      // the type's numbers are all exchanged
 	states   sync.Pool // of *hashState
 	redacted *constant
 }
@@ -79,8 +79,12 @@ func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error)
 		redacted: redacted,
 	}
 	h.states.New = func() any { return &hashState{mac: hmac.New(sha256.New, key)} }
-	if precision, _, ok := c.Type.numericMod(); ok && precision < 19 { // 63 bits have 19 digits
-		h.modulus = uint64(math.Pow10(precision))
+	if h.family == famInt || h.family == famNumeric {
+		if h.numbers, err = k.exchange(c); err != nil {
+			return nil, err
+		}
+		precision, _, ok := c.Type.numericMod()
+		h.limited = h.family == famInt || ok && precision < 19
 	}
 	return h, nil
 }
@@ -88,6 +92,14 @@ func (k *Keys) compileHash(c Column, st style, redacted *constant) (Cell, error)
 func (h *hashCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return h.redacted.MaskCell(dst, nil)
+	}
+	if h.numbers != nil {
+		if out, ok := h.numbers.move(dst, cell, (*permutation).forth); ok {
+			return out, true
+		}
+		if h.limited {
+			return h.redacted.MaskCell(dst, nil)
+		}
 	}
 	s := h.states.Get().(*hashState)
 	out, ok := h.mask(s, dst, cell)
@@ -117,16 +129,8 @@ func (h *hashCell) mask(s *hashState, dst, cell []byte) ([]byte, bool) {
 		hex.Encode(digits[:], s.sum[:hashText/2])
 		dst = append(dst, digits[:n]...)
 		return appendPadding(dst, h.typ, n), true
-	case famInt:
-		// The first bits of the digest, so that narrower types agree with wider ones.
-		size := intSize(h.typ.OID)
-		return appendInt(dst, h.format, h.typ.OID, int64(first>>(64-8*size+1))), true
-	case famNumeric:
-		n := first >> 1
-		if h.modulus != 0 {
-			n %= h.modulus
-		}
-		return appendNumericInt(dst, h.format, int64(n)), true
+	case famNumeric: // a fraction, or more than an int8 holds
+		return appendNumericInt(dst, h.format, int64(first>>1)), true
 	case famUUID:
 		id := [16]byte(s.sum[:16])
 		id[6] = id[6]&0x0f | 0x80 // version 8: free-form (RFC 9562, section 5.8)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"strconv"
 	"testing"
 )
@@ -30,11 +31,16 @@ func TestHashAgrees(t *testing.T) {
 	if len(text) != 32 {
 		t.Fatalf("text hash %q", text)
 	}
-	first, err := strconv.ParseUint(text[:16], 16, 64)
+	long := hashOf(t, base(oidInt8), textFormat, "mrn", value, Session{})
+	number, err := strconv.ParseInt(long, 10, 64)
+	if err != nil || number < 0 || number > math.MaxInt32 || long == value {
+		t.Fatalf("%s becomes %s", value, long)
+	}
+	far := hashOf(t, base(oidInt8), textFormat, "mrn", "5551234567", Session{})
+	first, err := strconv.ParseUint(hashOf(t, base(oidText), textFormat, "mrn", "42.5", Session{})[:16], 16, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	long := strconv.FormatUint(first>>1, 10)
 	numericBinary := "\x00\x02\x00\x01\x00\x00\x00\x00\x02\x2b\x04\xd2" // 555, 1234
 	numericScaled := "\x00\x02\x00\x01\x00\x00\x00\x02\x02\x2b\x04\xd2" // 5551234.00
 	for _, c := range []struct {
@@ -50,14 +56,17 @@ func TestHashAgrees(t *testing.T) {
 		{typmod(oidBpchar, "bpchar", 4+40), textFormat, value + "                                 ", text + "        "},
 		{base(oidName), textFormat, value, text},
 		{base(oidInt8), textFormat, value, long},
-		{base(oidInt8), binaryFormat, "\x00\x00\x00\x00\x00\x54\xb4\x82", string(binary.BigEndian.AppendUint64(nil, first>>1))},
-		{base(oidInt4), textFormat, value, strconv.FormatUint(first>>33, 10)},
-		{base(oidInt4), binaryFormat, "\x00\x54\xb4\x82", string(binary.BigEndian.AppendUint32(nil, uint32(first>>33)))},
+		{base(oidInt8), binaryFormat, "\x00\x00\x00\x00\x00\x54\xb4\x82", string(binary.BigEndian.AppendUint64(nil, uint64(number)))},
+		{base(oidInt4), textFormat, value, long},
+		{base(oidInt4), binaryFormat, "\x00\x54\xb4\x82", string(binary.BigEndian.AppendUint32(nil, uint32(number)))},
 		{base(oidNumeric), textFormat, value, long},
 		{base(oidNumeric), textFormat, value + ".000", long},
-		{base(oidNumeric), binaryFormat, numericBinary, string(appendNumericInt(nil, binaryFormat, int64(first>>1)))},
-		{base(oidNumeric), binaryFormat, numericScaled, string(appendNumericInt(nil, binaryFormat, int64(first>>1)))},
-		{typmod(oidNumeric, "numeric", 4+7<<16), textFormat, value, strconv.FormatUint(first>>1%1e7, 10)},
+		{base(oidNumeric), binaryFormat, numericBinary, string(appendNumericInt(nil, binaryFormat, number))},
+		{base(oidNumeric), binaryFormat, numericScaled, string(appendNumericInt(nil, binaryFormat, number))},
+		{base(oidNumeric), textFormat, "5551234567", far},
+		{base(oidNumeric), textFormat, "42.50", strconv.FormatUint(first>>1, 10)}, // no whole number: HMAC
+		{typmod(oidNumeric, "numeric", 4+10<<16), textFormat, value, long},
+		{typmod(oidNumeric, "numeric", 4+7<<16), textFormat, "12345678", "0"}, // no numeric(7)
 		{typmod(oidNumeric, "numeric", 4+19<<16), textFormat, value, long},
 	} {
 		if got := hashOf(t, c.typ, c.format, "mrn", c.cell, Session{}); got != c.want {
@@ -70,7 +79,7 @@ func TestHashAgrees(t *testing.T) {
 	if got := hashOf(t, base(oidText), textFormat, "ssn", value, Session{}); got == text {
 		t.Error("class ssn shares mrn's key")
 	}
-	if got := hashOf(t, base(oidInt4), textFormat, "mrn", "5551235", Session{}); got == strconv.FormatUint(first>>33, 10) {
+	if got := hashOf(t, base(oidInt4), textFormat, "mrn", "5551235", Session{}); got == long {
 		t.Error("two values agree")
 	}
 
@@ -116,20 +125,20 @@ func TestHashVector(t *testing.T) {
 	}
 }
 
-// TestHashCollisions: 100,000 keys of a bigint column stay apart.
+// TestHashCollisions: 100,000 keys of an integer column stay apart.
 func TestHashCollisions(t *testing.T) {
-	c := compile(t, base(oidInt8), binaryFormat, Spec{Method: Hash}, Session{})
-	seen := make(map[[8]byte]bool)
+	c := compile(t, base(oidInt4), binaryFormat, Spec{Method: Hash}, Session{})
+	seen := make(map[[4]byte]bool)
 	var cell, out []byte
-	for n := range uint64(100_000) {
-		cell = binary.BigEndian.AppendUint64(cell[:0], n)
+	for n := range uint32(100_000) {
+		cell = binary.BigEndian.AppendUint32(cell[:0], n)
 		var ok bool
-		if out, ok = c.MaskCell(out[:0], cell); !ok || len(out) != 8 || out[0]&0x80 != 0 || bytes.Equal(out, cell) {
+		if out, ok = c.MaskCell(out[:0], cell); !ok || len(out) != 4 || out[0]&0x80 != 0 || bytes.Equal(out, cell) {
 			t.Fatalf("%d becomes %x", n, out)
 		}
-		if seen[[8]byte(out)] {
+		if seen[[4]byte(out)] {
 			t.Fatalf("%d collides", n)
 		}
-		seen[[8]byte(out)] = true
+		seen[[4]byte(out)] = true
 	}
 }

@@ -111,3 +111,24 @@ func tweakOf(group, use string) []byte {
 	}
 	return []byte(tweak)
 }
+
+// permutation makes the newest key's permutation for one use of a column's method and class group.
+func (k *Keys) permutation(c Column, use string, size number) (*permutation, error) {
+	m, err := k.newest(c.Spec)
+	if err != nil {
+		return nil, err
+	}
+	g, err := c.groupOf()
+	if err != nil {
+		return nil, err
+	}
+	key, err := m.derive(string(c.Spec.Method)+" permutation", g, KeySize)
+	if err != nil {
+		return nil, err
+	}
+	cipher, err := newFF1(key, tweakOf(g, use))
+	if err != nil {
+		return nil, err
+	}
+	return newPermutation(cipher, size)
+}

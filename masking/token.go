@@ -147,7 +147,11 @@ type textToken struct {
 func (k *Keys) compileToken(c Column, st style, redacted *constant) (Cell, error) {
 	switch familyOf(c.Type) {
 	case famInt, famNumeric:
-		return k.compileNumberToken(c, redacted)
+		numbers, err := k.exchange(c)
+		if err != nil {
+			return nil, err
+		}
+		return &numberToken{numbers, redacted}, nil
 	case famUUID:
 		return k.compileUUIDToken(c, redacted)
 	}

@@ -13,7 +13,7 @@ type uuidToken struct {
 }
 
 func (k *Keys) compileUUIDToken(c Column, redacted *constant) (Cell, error) {
-	p, err := k.tokenPermutation(c, "uuid", number{high: 1 << (122 - 64)})
+	p, err := k.permutation(c, "uuid", number{high: 1 << (122 - 64)})
 	if err != nil {
 		return nil, err
 	}
