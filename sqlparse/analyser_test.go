@@ -394,3 +394,43 @@ func BenchmarkLookupOtherLiterals(b *testing.B) {
 		}
 	}
 }
+
+// TestStoredValues holds the reasons of "stored" in the data against a server's limits: what the client may choose makes a
+// function fail at a stored value, and what it may not does not count.
+func TestStoredValues(t *testing.T) {
+	s := testCatalog(t)
+	z := New(Options{})
+	env := &Env{Catalog: s, SearchPath: []string{"pg_catalog", "hr", "public"}, User: "tester"}
+	faults := func(sql string) bool {
+		plans, err := z.Analyse(sql, env)
+		if err != nil || len(plans) != 1 || plans[0].Refusal != nil {
+			t.Fatalf("%s: %v %v", sql, err, plans)
+		}
+		for _, p := range plans[0].Predicates {
+			if p.Use == UseFault {
+				return true
+			}
+		}
+		return false
+	}
+	for sql, want := range map[string]bool{
+		"SELECT now() - seen FROM person":                                                                       false,
+		"SELECT timestamptz '294276-12-31' - seen FROM person":                                                  true,
+		"SELECT $1 - seen FROM person":                                                                          true,
+		"SELECT ('294276-12-'||'31')::timestamptz - seen FROM person":                                           true,
+		"SELECT p.seen - v.at FROM person p, visit v":                                                           true,
+		"SELECT (SELECT timestamptz '294276-12-31') - seen FROM person":                                         true,
+		"SELECT v.t - seen FROM person, (VALUES (timestamptz '294276-12-31')) v(t)":                             true,
+		"SELECT id + 1000 FROM person":                                                                          false,
+		"SELECT id + 1001 FROM person":                                                                          true,
+		"SELECT id + 1000 FROM (SELECT id + 1000 AS id FROM person) x":                                          true,
+		"SELECT age(seen) FROM names2 n JOIN person p ON n.i = p.id":                                            false,
+		"SELECT date_trunc('month', s) FROM (SELECT born AS s FROM person UNION SELECT day FROM event) x":       false,
+		"SELECT date_trunc('month', s) FROM (SELECT born AS s FROM person UNION SELECT date '5874897-12-31') x": true,
+		"SELECT date_trunc('month', coalesce(born, $1)) FROM person":                                            true,
+	} {
+		if got := faults(sql); got != want {
+			t.Errorf("%s: may fail depending on values: %v, want %v", sql, got, want)
+		}
+	}
+}

@@ -106,7 +106,7 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 	}
 	// A domain may bring a length of its own that cuts the value.
 	if a.relabels(v.typ, t) && to.Kind != 'd' {
-		out.label, out.bounded = v.label, v.bounded
+		out.label, out.bounded, out.stored = v.label, v.bounded, v.stored
 		return out
 	}
 	out.label = v.label.derive()
@@ -117,7 +117,11 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 	if a.checks(t, 0) {
 		a.domainCheck(v, t, loc)
 	}
-	if a.cat.CastFaults(a.cat.Type(v.typ), to) {
+	switch from := a.cat.Type(v.typ); {
+	case !a.cat.CastFaults(from, to):
+	case v.stored && !a.cat.StoredCastFaults(from, to):
+		out.stored = true
+	default:
 		a.fault(v.label, loc)
 	}
 	if c := a.castEntry(v.typ, t); c == nil && out.label.Opaque == "" && (a.cat.CustomIO(v.typ) || a.cat.CustomIO(t)) {

@@ -387,19 +387,26 @@ func (a *analysis) opaqueUse(l *Label, what string, args ...value) {
 func (a *analysis) sqlValue(f *pg.SQLValueFunction) value {
 	switch f.Op {
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_DATE:
-		return literal(oidDate)
+		return now(oidDate)
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIME_N:
-		return literal(oidTimeTZ)
+		return now(oidTimeTZ)
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP, pg.SQLValueFunctionOp_SVFOP_CURRENT_TIMESTAMP_N:
-		return literal(oidTimestampTZ)
+		return now(oidTimestampTZ)
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIME, pg.SQLValueFunctionOp_SVFOP_LOCALTIME_N:
-		return literal(oidTime)
+		return now(oidTime)
 	case pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP, pg.SQLValueFunctionOp_SVFOP_LOCALTIMESTAMP_N:
-		return literal(oidTimestamp)
+		return now(oidTimestamp)
 	case pg.SQLValueFunctionOp_SVFOP_CURRENT_ROLE, pg.SQLValueFunctionOp_SVFOP_CURRENT_USER, pg.SQLValueFunctionOp_SVFOP_USER,
 		pg.SQLValueFunctionOp_SVFOP_SESSION_USER, pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG, pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:
 		return literal(oidName)
 	}
 	a.unsupported(f.Location, "this SQL value function")
 	return value{}
+}
+
+// now is a value of the server's clock.
+func now(t catalog.OID) value {
+	v := literal(t)
+	v.stored = true
+	return v
 }

@@ -10,13 +10,14 @@ import (
 // unchanged: COALESCE, GREATEST, the branches of CASE, the columns of UNION.
 func (a *analysis) alternatives(vals []value, loc int32) value {
 	t := a.commonType(vals)
-	out := value{typ: t, witness: Witness{Known: true}}
+	out := value{typ: t, witness: Witness{Known: true}, stored: len(vals) > 0}
 	for i := range vals {
 		v := vals[i]
 		if !v.label.empty() && v.typ != t {
 			v = a.cast(v, t, castImplicit, loc)
 		}
 		out.label = out.label.union(v.full())
+		out.stored = out.stored && v.stored
 	}
 	return out
 }

@@ -171,7 +171,7 @@ func leafView(rel *catalog.Relation) bool {
 func (a *analysis) stored(rel *catalog.Relation, i int) value {
 	c := &rel.Columns[i]
 	return value{
-		label: Label{Exact: SetOf(a.source(rel, c.Num, c.Name))}, typ: c.Type, bounded: c.TypeMod >= 0,
+		label: Label{Exact: SetOf(a.source(rel, c.Num, c.Name))}, typ: c.Type, bounded: c.TypeMod >= 0, stored: true,
 		witness: Witness{Known: true, Relation: rel.OID, Column: c.Num},
 	}
 }

@@ -316,13 +316,13 @@ func (a *analysis) call(c *call) value {
 	first := true
 	merge := func(v value) {
 		if first {
-			out.label, out.chosen, out.typ, out.fields, out.grows, out.out = v.label, v.chosen, v.typ, v.fields, v.grows, v.out
+			out.label, out.chosen, out.typ, out.fields, out.grows, out.out, out.stored = v.label, v.chosen, v.typ, v.fields, v.grows, v.out, v.stored
 			first = false
 			return
 		}
 		out.label, out.chosen = out.label.union(v.label), out.chosen.union(v.chosen)
 		out.fields = nil
-		out.grows = out.grows || v.grows
+		out.grows, out.stored = out.grows || v.grows, out.stored && v.stored
 		if out.typ != v.typ {
 			out.typ, out.fields = 0, nil
 		}
@@ -406,6 +406,7 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 	}
 	out.fields = a.resultColumns(c.fn, out)
 	out.out = outName(c.fn)
+	out.stored = a.keepsStored(c.fn, args, out.typ)
 	return out
 }
 
@@ -451,12 +452,13 @@ func (a *analysis) invoke(f *catalog.Function, args []value, loc int32) Label {
 func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32) (l Label, grows bool) {
 	l = derived(args...)
 	b := a.behaviour(f, args, index)
+	harmless := a.harmless(f, b, args)
 	for i := range args {
 		grows = grows || args[i].grows
 	}
 	for i := range args {
 		if v := &args[i]; !v.label.empty() || !v.chosen.empty() {
-			if grows || b.MayFault(index[i], len(f.Args)) && !(b.Bounded && v.bounded) {
+			if grows || b.MayFault(index[i], len(f.Args)) && !(b.Bounded && v.bounded) && !harmless {
 				a.fault(v.full(), loc)
 			}
 		}
@@ -502,6 +504,48 @@ func (a *analysis) run(f *catalog.Function, args []value, index []int, loc int32
 		a.effect(Effect{Kind: EffectRunner, Target: -1, Value: derived(args...), Name: f.Name}, loc)
 	}
 	return l, grows
+}
+
+// harmless reports whether a function that can fail does not for values as columns hold them.
+func (a *analysis) harmless(f *catalog.Function, b catalog.Behaviour, args []value) bool {
+	switch {
+	case b.Compares:
+		return !slices.ContainsFunc(args, func(v value) bool { return !a.cat.Comparable(v.typ) })
+	case !b.Stored:
+		return false
+	}
+	byLiterals := !a.behaviours[f.OID].Stored // then the rule has looked at them
+	dates := 0
+	for i := range args {
+		v := &args[i]
+		if !v.label.empty() && category(a.cat.BaseType(v.typ)) == 'D' {
+			dates++
+		}
+		switch {
+		case dates > 1:
+			return false // the other one may be of a table that the client can write to
+		case v.stored:
+		case !v.label.empty() || !v.chosen.empty():
+			return false
+		case !byLiterals && (v.typ == 0 || v.typ == oidUnknown || category(a.cat.BaseType(v.typ)) == 'D' || a.elem(v.typ) != 0):
+			// A date at the end of its type's range makes the difference to a stored one fail where the client wants it to.
+			return false
+		}
+	}
+	return true
+}
+
+// keepsStored reports whether the result of a call is as columns hold values, too. Sums and arrays are not: what adds to them
+// may be said again and again, until they are as large as the client wants.
+func (a *analysis) keepsStored(f *catalog.Function, args []value, result catalog.OID) bool {
+	b := a.behaviours[f.OID]
+	switch {
+	case len(args) == 0:
+		return b.Pure && category(a.cat.BaseType(result)) == 'D'
+	case !b.Stored || a.elem(result) != 0 || f.Kind != 'f':
+		return false
+	}
+	return !slices.ContainsFunc(args, func(v value) bool { return !v.stored })
 }
 
 // rendersExpression reports whether the call is pg_get_expr(tree, relation):

@@ -18,6 +18,7 @@ type value struct {
 	at      int32    // where it stands: one more than its offset in the query string, 0 when in none
 	grows   bool     // may be much longer than what it was made from; see catalog.Behaviour
 	bounded bool     // a numeric with a declared precision
+	stored  bool     // as columns hold values, and not of the client's choosing; see catalog.Behaviour
 	out     string   // the name of the only OUT parameter of the function that gave it
 	fixed   bool     // an array of as many elements as the statement writes
 }

@@ -14,6 +14,7 @@ import (
 type viewInfo struct {
 	plan    *Plan // sources, predicates and effects of the definition
 	columns []Label
+	stored  []bool     // see value.stored
 	rows    []rowID    // of the columns, in the analysis of the definition
 	idle    [][]Effect // of each column: functions that run only when it is asked for
 }
@@ -46,7 +47,7 @@ func (a *analysis) viewColumns(rel *catalog.Relation, it *item) func(i int) valu
 		if info == nil {
 			v.label = Label{Opaque: "view " + rel.Schema + "." + rel.Name}
 		} else {
-			v.label = a.importLabel(info, info.columns[i])
+			v.label, v.stored = a.importLabel(info, info.columns[i]), info.stored[i]
 			if rel.Kind == catalog.KindView {
 				a.importEffects(info, info.idle[i])
 			}
@@ -178,9 +179,9 @@ func (a *analysis) analyseView(rel *catalog.Relation) (info *viewInfo) {
 	}
 	idle := sub.idleEffects(stmt, len(q.cols))
 	sub.finish()
-	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols)), rows: rowsOf(q.cols), idle: idle}
+	info = &viewInfo{plan: sub.plan, columns: make([]Label, len(q.cols)), stored: make([]bool, len(q.cols)), rows: rowsOf(q.cols), idle: idle}
 	for i := range q.cols {
-		info.columns[i] = q.cols[i].full()
+		info.columns[i], info.stored[i] = q.cols[i].full(), q.cols[i].stored
 	}
 	return info
 }

@@ -163,6 +163,9 @@ func (a *analysis) returning(list []*pg.Node, t *target, sc *scope) *query {
 		return &query{}
 	}
 	for i := range t.item.cols {
+		if t.filled[i] {
+			t.item.value(i).stored = false // it may be the client's own value
+		}
 		if t.written[i].empty() {
 			continue
 		}
