@@ -10,6 +10,7 @@ STATEMENTS ?= 200000
 SMITH    ?= 20000
 SEED     ?= 2
 VERSIONS ?= 13 14 15 16 17 18
+FILES    ?=
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -X main.version=$(VERSION)
@@ -19,7 +20,7 @@ TOOL    := $(GO) tool -modfile=.ci/tools.mod
 # Packages whose tests start no PostgreSQL.
 WITHOUT_SERVER = $(GO) list -f '{{$$s := eq .ImportPath "pgveil/cmd/pgveil/cluster" "pgveil/e2e"}}{{range .Imports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .TestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "pgveil/cmd/pgveil/cluster"}}{{$$s = true}}{{end}}{{end}}{{if not $$s}}{{.ImportPath}}{{end}}' ./...
 
-.PHONY: help build demo test versions clients judge soak check fuzz bench postgres compiler
+.PHONY: help build demo test versions clients judge regression soak check fuzz bench postgres compiler
 
 help:
 	@echo "make build   bin/pgveil"
@@ -32,6 +33,8 @@ help:
 	@echo "             and SMITH=$(SMITH) of sqlsmith where it is installed"
 	@echo "make soak    many sessions of all kinds for a long time, with clients that vanish and a server that is killed:"
 	@echo "             ARGS='-duration 30m -sessions 200'; ARGS=-h lists its flags"
+	@echo "make regression  PostgreSQL's own regression SQL (fetched with apt, FILES=a,b for some of it): what a masking role"
+	@echo "             is refused of it, and that nothing is without a rule"
 	@echo "make fuzz    every fuzz target for FUZZTIME=$(FUZZTIME); PKG=./wire for one package"
 	@echo "make bench   all benchmarks, then whole systems compared (bench/README.md; ARGS=-h lists its flags);"
 	@echo "             BENCH=regexp COUNT=10 PKG=./masking narrow it down"
@@ -66,6 +69,10 @@ clients: postgres
 
 judge: postgres
 	$(GO) test -v -timeout 120m ./sqlparse/oracle -statements $(STATEMENTS) -sqlsmith $(SMITH) -seed $(SEED)
+
+regression: postgres
+	@dir=$$(sqlparse/oracle/regression.sh) && \
+	$(GO) test -v -timeout 120m ./sqlparse/oracle -run '^TestRegression$$' -regression "$$dir" -regression-files '$(FILES)'
 
 check: compiler
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w these files:" >&2; echo "$$unformatted" >&2; exit 1; fi
