@@ -67,6 +67,8 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return k.compileFPE(c, redacted)
 	case Generalize:
 		return compileGeneralize(c, st, redacted)
+	case Pseudonym, Email:
+		return k.compilePseudonym(c, st, redacted)
 	case Shift:
 		return k.compileShift(c, st, redacted)
 	case Noise:
@@ -115,6 +117,8 @@ func (s Spec) Check(t Type) error {
 		return s.checkFPE(t)
 	case Generalize:
 		return s.checkGeneralize(t)
+	case Pseudonym, Email:
+		return s.checkPseudonym(t)
 	case Shift:
 		return s.checkShift(t)
 	case Noise:
@@ -126,7 +130,7 @@ func (s Spec) Check(t Type) error {
 // elementwise reports whether the mask goes over an array's elements.
 func (s Spec) elementwise() bool {
 	switch s.Method {
-	case Partial, Hash, Token, FPE, Generalize, Shift, Noise:
+	case Partial, Hash, Token, FPE, Generalize, Pseudonym, Email, Shift, Noise:
 		return true
 	}
 	return false

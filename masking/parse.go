@@ -42,6 +42,8 @@ var optionNames = map[Method][]string{
 	Token:      nil,
 	FPE:        {"alphabet", "check"},
 	Generalize: {"to"},
+	Pseudonym:  {"as", "locale"},
+	Email:      nil,
 	Shift:      {"days", "by"},
 	Noise:      {"percent", "amount"},
 }
@@ -83,6 +85,9 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 		err = s.parseFPEOptions(options)
 	case Generalize:
 		err = s.parseGeneralizeOption(options)
+	case Email:
+	case Pseudonym:
+		err = s.parsePseudonymOptions(options)
 	case Shift:
 		err = s.parseShiftOptions(options)
 	case Noise:
@@ -214,6 +219,17 @@ func (s Spec) String() string {
 			return "generalize(" + s.To + " " + strconv.FormatInt(s.Bucket, 10) + ")"
 		}
 		return "generalize(" + s.To + ")"
+	case Pseudonym:
+		var parts []string
+		if s.As != "" {
+			parts = append(parts, "as "+s.As)
+		}
+		if s.Locale != "" {
+			parts = append(parts, "locale "+s.Locale)
+		}
+		if len(parts) > 0 {
+			return "pseudonym(" + strings.Join(parts, ", ") + ")"
+		}
 	case Shift:
 		out := "shift(days " + strconv.Itoa(s.Days)
 		if s.By != "" {

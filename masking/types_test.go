@@ -1,6 +1,9 @@
 package masking
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // typeCase is a type that the tests go through, with values of it as SQL
 // literals' contents.
@@ -146,6 +149,13 @@ func specs() []Spec {
 	}
 	for _, width := range []int64{1, 10, 30000, maxBucket} {
 		all = append(all, Spec{Method: Generalize, To: ToBucket, Bucket: width})
+	}
+	all = append(all, Spec{Method: Email})
+	for _, as := range strings.Split(asNames(), ", ") {
+		all = append(all, Spec{Method: Pseudonym, As: as})
+	}
+	for _, locale := range Locales() {
+		all = append(all, Spec{Method: Pseudonym, As: "full_name", Locale: locale})
 	}
 	all = append(all, Spec{Method: Shift, Days: 1}, Spec{Method: Shift, Days: 30}, Spec{Method: Shift, Days: maxShift}, Spec{Method: Shift, Days: 30, By: "patient_id"},
 		Spec{Method: Noise, Percent: 0.5}, Spec{Method: Noise, Percent: 10}, Spec{Method: Noise, Amount: 0.25}, Spec{Method: Noise, Amount: 1000}, Spec{Method: Noise, Amount: maxAmount})
