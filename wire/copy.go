@@ -376,6 +376,16 @@ func (r *CopyRewriter) field(row []byte, pos int, wanted bool) (end int, value [
 
 func (r *CopyRewriter) textField(row []byte, pos int, wanted bool) (end int, value []byte, null bool, err error) {
 	l := r.layout
+	// Mostly nothing is escaped, and the field ends at the next delimiter or at the row's end.
+	if end = bytes.IndexByte(row[pos:], l.Delimiter); end < 0 {
+		end = len(row) - 1
+	} else {
+		end += pos
+	}
+	if end >= pos && bytes.IndexByte(row[pos:end], '\\') < 0 && (row[end] == l.Delimiter || row[end] == '\n') {
+		raw := row[pos:end:end]
+		return end, raw, string(raw) == l.Null, nil
+	}
 	escapes := false
 	end = pos
 	for ; end < len(row); end++ {

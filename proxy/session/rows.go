@@ -46,6 +46,47 @@ func (s *Session) program(h *entry) *rowProgram {
 	return nil
 }
 
+// moreRows takes the whole rows behind one of size bytes that streams into that stream: nothing that
+// concerns a row changes between two of one result.
+func (s *Session) moreRows(kind byte, b []byte, size int) {
+	n := size
+	for n < len(b) {
+		typ, next, ok, err := wire.Header(b[n:])
+		if err != nil || !ok || typ != kind || next > len(b)-n {
+			break
+		}
+		n += next
+		if s.masked || kind == wire.DataRow {
+			s.run.rows++
+		}
+	}
+	s.server.stream = n
+	if !s.server.drop {
+		s.run.bytes += int64(n - size)
+	}
+}
+
+// rewriteMore appends the whole rows at the start of b, which follow one that was rewritten, and returns
+// how many bytes of b they are. What is wrong with a row is left to row to say.
+func (s *Session) rewriteMore(rw *wire.RowRewriter, b []byte) (n int) {
+	out := s.toClient.bytes()
+	at := len(out)
+	for n < len(b) {
+		typ, size, ok, err := wire.Header(b[n:])
+		if err != nil || !ok || typ != wire.DataRow || size > len(b)-n || size > s.cfg.MaxRowBytes {
+			break
+		}
+		if out, err = rw.Append(out, b[n+wire.HeaderSize:n+size]); err != nil {
+			break
+		}
+		s.run.rows++
+		n += size
+	}
+	s.run.bytes += int64(len(out) - at)
+	s.toClient.append(out)
+	return n
+}
+
 // row deals with a masked role's DataRow.
 func (s *Session) row(m, body []byte, stable bool) {
 	h := s.head()
@@ -89,6 +130,7 @@ func (s *Session) row(m, body []byte, stable bool) {
 		}
 		s.toClient.append(out)
 		s.run.bytes += int64(len(out) - at)
+		s.rewriter = p.rw
 	default:
 		s.fatal(wire.RowWithoutProgram(errNoDescription))
 	}

@@ -37,6 +37,9 @@ func (s *Session) serverMessages(b []byte, stable bool) (n, need int) {
 			if !s.streamed(typ, size) {
 				break
 			}
+			if typ == wire.DataRow || typ == wire.CopyData {
+				s.moreRows(typ, b[n:], size)
+			}
 			continue
 		}
 		if size > s.cfg.MaxRowBytes {
@@ -48,6 +51,10 @@ func (s *Session) serverMessages(b []byte, stable bool) (n, need int) {
 		}
 		s.serverMessage(typ, b[n:n+size], stable)
 		n += size
+		if rw := s.rewriter; rw != nil {
+			s.rewriter = nil
+			n += s.rewriteMore(rw, b[n:])
+		}
 	}
 	if s.terminated {
 		return len(b), 0

@@ -105,11 +105,12 @@ type Session struct {
 	status   byte        // transaction status of the last ReadyForQuery
 	aborted  bool        // the transaction has failed, and nothing has ended it since
 
-	run     execution
-	fields  []wire.Field
-	types   []uint32
-	records []record
-	waits   int // records that output waits for
+	run      execution
+	rewriter *wire.RowRewriter // what the row just dealt with was rewritten by; nil: nothing
+	fields   []wire.Field
+	types    []uint32
+	records  []record
+	waits    int // records that output waits for
 
 	decision  decision
 	path      searchPath
