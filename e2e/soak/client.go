@@ -132,7 +132,7 @@ func (c *client) until(typ byte) (last message, err error) {
 		if err != nil {
 			var n net.Error
 			if errors.As(err, &n) && n.Timeout() {
-				c.fail(fmt.Sprintf("stuck: no %q within %v after %q", typ, c.stuck, c.conn.last))
+				c.fail(fmt.Sprintf("stuck: %v has no %q within %v after %q; see %s", c.conn.LocalAddr(), typ, c.stuck, c.conn.last, c.evidence()))
 				err = errStuck
 			}
 			return m, err

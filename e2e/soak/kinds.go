@@ -211,7 +211,7 @@ func (c *client) either(a, b byte) (message, error) {
 
 // cancelled has a statement ended in its middle.
 func cancelled(c *client) error {
-	sql := []string{"SELECT pg_sleep(30)", large}[c.IntN(2)]
+	sql := []string{"SELECT pg_sleep(5)", large}[c.IntN(2)]
 	if err := c.send(sql, &pgproto3.Query{String: sql}); err != nil {
 		return err
 	}
