@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -109,6 +110,12 @@ func newWireConn(t testing.TB, c net.Conn) *wireConn {
 // onWire takes a connection over after its login.
 func onWire(t testing.TB, c *rawConn) *wireConn {
 	t.Helper()
+	// A read of pgconn's own may still be under way in the background, when its writes were slow.
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if err := c.SyncConn(ctx); err != nil {
+		t.Fatal(err)
+	}
 	h, err := c.Hijack()
 	if err != nil {
 		t.Fatal(err)

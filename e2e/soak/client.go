@@ -75,6 +75,10 @@ func (c *crowd) connect(r *rand.Rand, u clinic.User) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A read of pgconn's own may still be under way in the background, when its writes were slow.
+	if err := pc.SyncConn(ctx); err != nil {
+		return nil, err
+	}
 	h, err := pc.Hijack()
 	if err != nil {
 		return nil, err
