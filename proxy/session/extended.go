@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"pgveil/wire"
 )
 
@@ -60,6 +61,9 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		e.name = string(key(msg.Name))
 	}
 	e.stmt, e.undo, e.prevStmt = p, 'S', s.stmts[e.name]
+	if e.prevStmt != nil {
+		s.q.say(e, msg.Name) // the server's error names it
+	}
 	if e.prevStmt == nil && len(s.stmts) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
 		s.fatal(wire.TooMany("prepared statements", s.cfg.MaxStatements))
 		return true, nil
@@ -126,7 +130,9 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 		return len(p.words) < maxWords
 	})
 	e := s.push(kBind)
-	e.stmt = st
+	if e.stmt = st; st == nil {
+		s.q.say(e, msg.Statement) // the server's error names it
+	}
 	s.bindPortal(e, msg.Portal, p)
 	if bind != nil {
 		s.send(append(s.toServer.bytes(), bind...))
@@ -243,11 +249,15 @@ func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err e
 		e := s.push(kDescribeStatement)
 		if st != nil {
 			e.stmt, st.describing = st, true
+		} else {
+			s.q.say(e, name)
 		}
 	} else {
 		e := s.push(kDescribePortal)
 		if p := s.portals[string(key(name))]; p != nil {
 			e.portal, p.describing = p, true
+		} else {
+			s.q.say(e, name)
 		}
 	}
 	s.toServer.pass(m, stable)
@@ -263,7 +273,7 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 	p := s.portals[string(key(name))]
 	if s.masked {
 		if p == nil || p.stmt == nil || p.dead || len(name) > maxName {
-			s.refuseExtended(refusedName, nil, wire.Refused("34000", "portal does not exist", "",
+			s.refuseExtended(refusedName, nil, wire.Refused("34000", fmt.Sprintf("portal \"%s\" does not exist", name[:min(len(name), maxName)]), "",
 				"Bind a statement to it in the same transaction.", 0), nil)
 			return true, nil
 		}
