@@ -29,6 +29,7 @@ type form struct {
 	mask  masking.Spec
 	group string
 	typ   uint32
+	mod   int32 // of numeric: how many digits there are
 	array bool
 }
 
@@ -83,7 +84,7 @@ func (d *decider) input(in *sqlparse.Input) (dec InputDecision, f form, ok bool)
 		return dec, f, false
 	}
 	cd := d.column(sqlparse.OutputColumn{Label: sqlparse.Label{Exact: in.Columns}})
-	t := d.MaskType(in.Type, -1)
+	t := d.MaskType(in.Type, d.modifier(in))
 	if !cd.Mask.Reversible() || cd.Mask.Check(t) != nil {
 		return dec, f, false
 	}
@@ -96,20 +97,46 @@ func (d *decider) input(in *sqlparse.Input) (dec InputDecision, f form, ok bool)
 		break
 	}
 	dec.Verify = in.Use == sqlparse.InputReplaces && !covers(d.role.Overwrite, cd.Class)
-	f = form{mask: cd.Mask, typ: t.OID, array: in.Array}
-	f.group, _, _ = strings.Cut(cd.Class, ".")
+	f = form{mask: cd.Mask, typ: t.OID, mod: -1, array: in.Array}
 	switch t.OID {
 	case oidVarchar, oidBPChar:
 		f.typ = oidText
+	case oidNumeric:
+		f.mod = t.Mod
+	}
+	if f.group = cd.Class; cd.Mask.Method == masking.Token {
+		f.group, _, _ = strings.Cut(cd.Class, ".")
+		if f.typ == oidInt4 {
+			f.typ = oidInt8 // a number has one token in both
+		}
 	}
 	return dec, f, true
 }
 
-// OIDs of text types (PostgreSQL source, src/include/catalog/pg_type.dat).
+// modifier is the type modifier of the columns that an input meets, as of numeric(12); -1 when there is none, or not one.
+func (d *decider) modifier(in *sqlparse.Input) int32 {
+	mod, first := int32(-1), true
+	for id := range in.Columns.All() {
+		c := d.sourceColumn(id)
+		if c == nil || !first && c.TypeMod != mod {
+			return -1
+		}
+		mod, first = c.TypeMod, false
+		if t := d.Catalog.Type(c.Type); t != nil && t.Kind == 'd' {
+			return -1
+		}
+	}
+	return mod
+}
+
+// OIDs of types (PostgreSQL source, src/include/catalog/pg_type.dat).
 const (
+	oidInt8    = 20
+	oidInt4    = 23
 	oidText    = 25
 	oidBPChar  = 1042
 	oidVarchar = 1043
+	oidNumeric = 1700
 )
 
 func uncertainLiteral(dec *InputDecision) *sqlparse.Refusal {
@@ -135,17 +162,27 @@ func (d *decider) paramRefusal(n int, p *paramUse) *sqlparse.Refusal {
 	return r
 }
 
-// columnType is the type of a source column, domains followed; nil when it is not known.
-func (d *decider) columnType(id sqlparse.SourceID) *catalog.Type {
+// sourceColumn finds a source in the catalog; nil when it is not there.
+func (d *decider) sourceColumn(id sqlparse.SourceID) *catalog.Column {
 	s := d.plan.Sources[id]
 	if rel := d.Catalog.Relation(s.Relation); rel != nil {
 		for i := range rel.Columns {
 			if rel.Columns[i].Num == s.Column {
-				return d.Catalog.BaseType(rel.Columns[i].Type)
+				return &rel.Columns[i]
 			}
 		}
 	}
 	return nil
+}
+
+// isArray reports whether a source column holds arrays, or is not known.
+func (d *decider) isArray(id sqlparse.SourceID) bool {
+	c := d.sourceColumn(id)
+	if c == nil {
+		return true
+	}
+	t := d.Catalog.BaseType(c.Type)
+	return t == nil || t.Category == 'A'
 }
 
 // replaces refuses to put what the client gives in the place of a value that it sees masked beyond return: a masked
@@ -159,7 +196,7 @@ func (d *decider) replaces(e *sqlparse.Effect) *sqlparse.Refusal {
 		return nil
 	}
 	if cd.Mask.Reversible() {
-		if t := d.columnType(e.Target); e.Replaces == sqlparse.ReplacesByInput && t != nil && t.Category != 'A' {
+		if e.Replaces == sqlparse.ReplacesByInput && !d.isArray(e.Target) {
 			return nil // it is held against its masked form
 		}
 		return d.deny(e, RuleOverwrite, fmt.Sprintf("column %s may be set to a literal or a parameter, not to what is computed from one", d.name(e.Target)),

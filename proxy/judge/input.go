@@ -23,7 +23,7 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 	var key strings.Builder
 	for i := range d.Inputs {
 		in := &d.Inputs[i]
-		fmt.Fprintf(&key, "%d %d %s %s %d %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Array, in.Verify)
+		fmt.Fprintf(&key, "%d %d %s %s %d %d %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Type.Mod, in.Array, in.Verify)
 		si := session.Input{
 			Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Column: in.Column,
 			Unmask: &unmasker{keys: keys, column: masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}, made: map[unmaskerKey]masking.Reverser{}},
@@ -40,8 +40,12 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 			at := slices.IndexFunc(out.Params, func(o session.Input) bool { return o.Param == in.Param })
 			if at < 0 {
 				out.Params = append(out.Params, si)
-			} else if si.Verify {
-				out.Params[at].Verify = true
+			} else {
+				si.Verify = si.Verify || out.Params[at].Verify
+				if in.Type.OID == oidInt4 { // where it meets an int8, too, that one's tokens are the more
+					si.Unmask = out.Params[at].Unmask
+				}
+				out.Params[at] = si
 			}
 		}
 	}
