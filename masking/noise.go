@@ -166,8 +166,12 @@ func (n *noiseCell) numeric(dst, cell []byte) ([]byte, bool) {
 	}
 	unit := math.Pow10(-scale)
 	most := int64(maxExact)
-	if precision, s, limited := n.typ.numericMod(); limited && precision-s+scale < maxNumericDigits {
-		most = int64(math.Pow10(max(precision-s+scale, 0))) - 1
+	precision, places, limited := n.typ.numericMod()
+	if limited && scale > places {
+		return nil, false // no value of the type
+	}
+	if limited && precision-places+scale < maxNumericDigits {
+		most = int64(math.Pow10(max(precision-places+scale, 0))) - 1
 	}
 	v, ok = move(v, n.reach(math.Abs(float64(v))*unit, unit), digest, -most, most)
 	if !ok {
