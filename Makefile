@@ -65,7 +65,7 @@ versions: compiler
 
 clients: postgres
 	@e2e/clients/install.sh
-	$(GO) test -count=1 -tags clients -timeout 20m -v -run '^TestClients$$' ./e2e
+	$(GO) test -count=1 -tags clients -timeout 20m -v -run '^(TestClients|TestPgbouncerBehind)$$' ./e2e
 
 judge: postgres
 	$(GO) test -v -timeout 120m ./sqlparse/oracle -statements $(STATEMENTS) -sqlsmith $(SMITH) -seed $(SEED)
