@@ -191,6 +191,27 @@ func TestTokensGoBackIn(t *testing.T) {
 			}
 		}
 	}
+	ctx := context.Background()
+	for _, name := range []string{"b"} { // made by SQL, bound by message
+		r := c.PgConn.ExecPrepared(ctx, name, [][]byte{[]byte(token[3])}, nil, nil).Read()
+		if got := strings.Join(cells(result{rows: r.Rows}), " "); r.Err != nil || got != "3" {
+			t.Errorf("Bind of what PREPARE made: %q, %v", got, r.Err)
+		}
+	}
+	if _, err := c.Prepare(ctx, "m", "SELECT id FROM person WHERE mrn = $1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.query(simple, "EXECUTE m('"+token[3]+"')"); r.err != nil || strings.Join(cells(r), " ") != "3" {
+		t.Errorf("EXECUTE of what a message made: %q, %v", cells(r), r.err)
+	}
+	c.query(simple, "BEGIN")
+	if r := c.query(extendedText, "DECLARE d CURSOR FOR SELECT id FROM person WHERE mrn = $1", token[3]); r.err != nil {
+		t.Errorf("DECLARE with a parameter: %v", r.err)
+	}
+	if r := c.query(simple, "FETCH ALL d"); r.err != nil || strings.Join(cells(r), " ") != "3" {
+		t.Errorf("FETCH: %q, %v", cells(r), r.err)
+	}
+	c.query(simple, "COMMIT")
 	var out bytes.Buffer
 	if _, err := c.CopyTo(context.Background(), &out, "COPY (SELECT id, mrn FROM person WHERE mrn = '"+token[3]+"') TO STDOUT"); err != nil || out.String() != "3\t"+token[3]+"\n" {
 		t.Errorf("COPY: %q, %v", &out, err)
@@ -283,6 +304,33 @@ func TestTrueValuesStayIn(t *testing.T) {
 			clean(t, s.sql, c.received())
 		}
 	}
+	// What a prepared EXECUTE carries is the value: the name must not come to stand for another statement.
+	ctx := context.Background()
+	for _, again := range []string{"DEALLOCATE q; PREPARE q(text) AS SELECT $1 AS mrn", "DEALLOCATE q; PREPARE q(text) AS INSERT INTO log VALUES ($1) RETURNING entry"} {
+		c.query(simple, "DEALLOCATE ALL")
+		if r := c.query(simple, "PREPARE q(text) AS SELECT mrn FROM person WHERE mrn = $1"); r.err != nil {
+			t.Fatal(r.err)
+		}
+		if _, err := c.Prepare(ctx, "e", "EXECUTE q('"+token+"')", nil); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.PgConn.ExecPrepared(ctx, "e", nil, nil, nil).Read(); r.Err != nil || len(r.Rows) != 1 || string(r.Rows[0][0]) != token {
+			t.Errorf("EXECUTE in the extended protocol: %q, %v", r.Rows, r.Err)
+		}
+		if r := c.query(simple, again); r.err != nil {
+			t.Fatal(r.err)
+		}
+		c.received()
+		r := c.PgConn.ExecPrepared(ctx, "e", nil, nil, nil).Read()
+		if r.Err == nil {
+			t.Errorf("%s: the prepared EXECUTE still runs: %q", again, r.Rows)
+		}
+		clean(t, again, c.received())
+	}
+	if r := c.query(simple, "SELECT entry FROM log"); r.err != nil {
+		t.Error(r.err)
+	}
+	clean(t, "log", c.received())
 	// An error's position is that in the client's text.
 	sql := "SELECT id FROM person WHERE tier <> 'ü' AND mrn = '" + token + "' AND no_such_column = 1"
 	for _, m := range modes {
@@ -357,6 +405,25 @@ func TestMaskedValuesWrittenBack(t *testing.T) {
 	}
 	if r := c.query(extendedText, "UPDATE person SET mrn = $1 WHERE id = 1", "forged"); sqlState(r.err) != "22023" {
 		t.Errorf("forged parameter: %v", r.err)
+	}
+	if after := whole(); after != before {
+		t.Errorf("rows changed:\n%s\nwere\n%s", after, before)
+	}
+	// Neither through what the client has filled itself.
+	for _, sql := range []string{
+		"UPDATE person p SET name = v.name FROM (VALUES (1, '***'), (2, '***')) v(id, name) WHERE p.id = v.id",
+		"UPDATE person SET (name, phone) = (SELECT '***', 'x')",
+		"UPDATE person SET mrn = v.mrn FROM (VALUES (1, 'tok_x')) v(id, mrn) WHERE person.id = v.id",
+		"MERGE INTO person p USING (VALUES (1, '***')) v(id, name) ON p.id = v.id WHEN MATCHED THEN UPDATE SET name = v.name",
+		"CREATE TEMP TABLE filled (id int, name text)", "INSERT INTO filled VALUES (1, '***')", "UPDATE person p SET name = f.name FROM filled f WHERE f.id = p.id",
+	} {
+		r := c.query(simple, sql)
+		if fills := strings.Contains(sql, "filled ") && !strings.HasPrefix(sql, "UPDATE"); fills != (r.err == nil) {
+			t.Errorf("%s: %v", sql, r.err)
+		}
+	}
+	if r := c.query(simple, "UPDATE person p SET name = q.name FROM person q WHERE q.id = p.id"); r.err != nil {
+		t.Errorf("a copy of the column itself: %v", r.err)
 	}
 	if after := whole(); after != before {
 		t.Errorf("rows changed:\n%s\nwere\n%s", after, before)

@@ -45,8 +45,8 @@ func (a *analysis) inserted(t *target, i int, source *pg.Node, at, columns int, 
 	}
 }
 
-// assigned notes what SET gives column i, and what kind of replacement that is.
-func (a *analysis) assigned(t *target, i int, n *pg.Node) {
+// assigned notes what SET gives column i, with the value v, and what kind of replacement that is.
+func (a *analysis) assigned(t *target, i int, n *pg.Node, v *value, sc *scope) {
 	if m := n.GetMultiAssignRef(); m != nil {
 		if n = part(m.Source, int(m.Colno)-1, int(m.Ncolumns)); n == nil {
 			n = m.Source
@@ -59,6 +59,16 @@ func (a *analysis) assigned(t *target, i int, n *pg.Node) {
 	t.replacement = ReplacesByColumn
 	for _, arm := range arms(nil, n) {
 		k := a.replacement(arm, t.rel.Columns[i].Type)
+		switch arm.GetNode().(type) {
+		case *pg.Node_ColumnRef:
+			if c := a.expr(arm, sc); c.label.empty() {
+				k = ReplacesByMix // a VALUES list, or a temporary table, that the client has filled
+			}
+		case *pg.Node_SubLink, *pg.Node_AIndirection:
+			if v.label.empty() {
+				k = ReplacesByMix
+			}
+		}
 		if k == ReplacesByInput {
 			a.given(t, i, arm, InputReplaces)
 			if null := a.uncast(arm, t.rel.Columns[i].Type); null == nil || null.GetAConst().GetIsnull() == false && !a.inputs.has(null) {
@@ -100,9 +110,16 @@ func (a *analysis) excluded(t *target, i int, name string) {
 	if len(src.ValuesLists) == 0 && from < len(src.TargetList) {
 		given = append(given, src.TargetList[from].GetResTarget().GetVal())
 	}
+	into := from
+	if len(s.Cols) > 0 {
+		into = a.targetColumn(t, name, -1)
+	}
 	for _, n := range given {
 		for _, arm := range arms(nil, n) {
 			k := a.replacement(arm, t.rel.Columns[i].Type)
+			if arm.GetColumnRef() != nil && t.written[into].empty() {
+				k = ReplacesByMix
+			}
 			if k == ReplacesByInput && a.uncast(arm, t.rel.Columns[i].Type).GetAConst().GetIsnull() == false {
 				p := a.uncast(arm, t.rel.Columns[i].Type)
 				if in := a.inputs.found[place{int(p.GetParamRef().GetNumber()), location(p)}]; in != nil && in.Use == InputWritten && arm == n {

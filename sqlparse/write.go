@@ -351,7 +351,7 @@ func (a *analysis) setList(list []*pg.Node, t *target, sc *scope) {
 				v = a.expr(r.Val, sc)
 			}
 			if len(r.Indirection) == 0 {
-				a.assigned(t, i, r.Val)
+				a.assigned(t, i, r.Val, &v, sc)
 			} else {
 				t.replacement = ReplacesByMix // a part of the value
 			}

@@ -20,6 +20,7 @@ type Explanation struct {
 	Columns    []ExplainedColumn    `json:"columns"`
 	Predicates []ExplainedPredicate `json:"predicates"`
 	Effects    []ExplainedEffect    `json:"effects"`
+	Inputs     []ExplainedInput     `json:"inputs,omitempty"`
 	Refusal    *ExplainedRefusal    `json:"refusal,omitempty"`
 }
 
@@ -55,6 +56,15 @@ type ExplainedEffect struct {
 	Target   string   `json:"target,omitempty"`
 	Sources  []string `json:"sources,omitempty"`
 	Position int      `json:"position,omitempty"`
+}
+
+// ExplainedInput is a literal or parameter that the client may give in masked form: its value takes its place.
+type ExplainedInput struct {
+	Parameter int    `json:"parameter,omitempty"` // its number; 0 for a literal
+	Column    string `json:"column"`
+	Mask      string `json:"mask"`
+	Verified  bool   `json:"verified,omitempty"` // anything else is refused
+	Position  int    `json:"position,omitempty"`
 }
 
 // ExplainedRefusal is the error that the client would get.
@@ -100,6 +110,9 @@ func Explain(b *roles.Bound, plan *sqlparse.Plan, role *roles.Role) *Explanation
 			out.Sources = append(out.Sources, plan.Sources[id].String())
 		}
 		e.Effects = append(e.Effects, out)
+	}
+	for _, in := range d.Inputs {
+		e.Inputs = append(e.Inputs, ExplainedInput{in.Param, in.Column, in.Mask.String(), in.Verify, position(in.Position)})
 	}
 	if r := d.Refusal; r != nil {
 		e.Refusal = &ExplainedRefusal{r.SQLState, r.Message, r.Detail, r.Hint, position(r.Position), r.Rule}
@@ -165,6 +178,16 @@ func (e *Explanation) Lines() []string {
 			line += " from " + strings.Join(f.Sources, ", ")
 		}
 		out = append(out, line)
+	}
+	for _, in := range e.Inputs {
+		what, rest := "literal", "stays as it is"
+		if in.Parameter > 0 {
+			what = fmt.Sprintf("parameter $%d", in.Parameter)
+		}
+		if in.Verified {
+			rest = "is refused"
+		}
+		out = append(out, fmt.Sprintf("Put back: %s for %s, masked by %s, at character %d; what is no masked form %s", what, in.Column, in.Mask, in.Position, rest))
 	}
 	if r := e.Refusal; r != nil {
 		out = append(out, fmt.Sprintf("Refused: %s %s", r.SQLState, r.Message))

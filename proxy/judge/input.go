@@ -21,17 +21,19 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 	}
 	out := &session.Inputs{}
 	var key strings.Builder
+	made := map[unmaskerOf]*unmasker{} // a list of literals shares one
 	for i := range d.Inputs {
 		in := &d.Inputs[i]
 		fmt.Fprintf(&key, "%d %d %s %s %d %d %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Type.Mod, in.Array, in.Verify)
-		si := session.Input{
-			Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Column: in.Column,
-			Unmask: &unmasker{keys: keys, column: masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}, made: map[unmaskerKey]masking.Reverser{}},
+		of := unmaskerOf{in.Type.OID, in.ArrayType, in.Type.Mod, in.Class, in.Mask}
+		if made[of] == nil {
+			c := masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}
+			if in.Array {
+				c.Type = masking.Type{OID: in.ArrayType, Kind: 'b', Elem: &in.Type, Name: in.Type.Name + "[]", Mod: -1}
+			}
+			made[of] = &unmasker{keys: keys, column: c, made: map[unmaskerKey]masking.Reverser{}}
 		}
-		if in.Array {
-			elem := in.Type
-			si.Unmask.(*unmasker).column.Type = masking.Type{OID: in.ArrayType, Kind: 'b', Elem: &elem, Name: elem.Name + "[]", Mod: -1}
-		}
+		si := session.Input{Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Column: in.Column, Unmask: made[of]}
 		switch {
 		case in.Param == 0:
 			out.Literals = append(out.Literals, si)
@@ -52,6 +54,14 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 	slices.SortFunc(out.Literals, func(x, y session.Input) int { return x.First - y.First })
 	out.Key = key.String()
 	return out
+}
+
+// unmaskerOf is what an unmasker is made for.
+type unmaskerOf struct {
+	typ, array uint32
+	mod        int32
+	class      string
+	mask       masking.Spec
 }
 
 // unmasker puts back the masked forms of one place. The values that a client gives come in its own
