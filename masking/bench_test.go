@@ -31,7 +31,7 @@ func benchSpecs() []Spec {
 	return []Spec{
 		{Method: Redact}, {Method: Null}, {Method: Fixed, Value: "42"}, {Method: Fixed, Value: "2001-02-03"},
 		partial(0, 4), {Method: Hash}, {Method: Token}, fpe("", ""), to(ToYear), to(ToZip3), to(ToAge90), bucket(10), to(ToHour), toPrefix(24),
-		{Method: Shift, Days: 30}, {Method: Noise, Percent: 10}, {Method: Pseudonym, As: "name"}, {Method: Email},
+		{Method: Shift, Days: 30}, {Method: Noise, Percent: 10}, {Method: Pseudonym, As: "name"}, {Method: Email}, {Method: Scrub},
 	}
 }
 

@@ -69,6 +69,8 @@ func (k *Keys) Compile(c Column) (Cell, error) {
 		return compileGeneralize(c, st, redacted)
 	case Pseudonym, Email:
 		return k.compilePseudonym(c, st, redacted)
+	case Scrub:
+		return compileScrub(c, st, redacted), nil
 	case Shift:
 		return k.compileShift(c, st, redacted)
 	case Noise:
@@ -119,6 +121,8 @@ func (s Spec) Check(t Type) error {
 		return s.checkGeneralize(t)
 	case Pseudonym, Email:
 		return s.checkPseudonym(t)
+	case Scrub:
+		return s.checkScrub(t)
 	case Shift:
 		return s.checkShift(t)
 	case Noise:
@@ -130,7 +134,7 @@ func (s Spec) Check(t Type) error {
 // elementwise reports whether the mask goes over an array's elements.
 func (s Spec) elementwise() bool {
 	switch s.Method {
-	case Partial, Hash, Token, FPE, Generalize, Pseudonym, Email, Shift, Noise:
+	case Partial, Hash, Token, FPE, Generalize, Pseudonym, Email, Shift, Noise, Scrub:
 		return true
 	}
 	return false

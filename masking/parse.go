@@ -44,6 +44,7 @@ var optionNames = map[Method][]string{
 	Generalize: {"to"},
 	Pseudonym:  {"as", "locale"},
 	Email:      nil,
+	Scrub:      nil,
 	Shift:      {"days", "by"},
 	Noise:      {"percent", "amount"},
 }
@@ -85,7 +86,7 @@ func ParseSpec(method string, options map[string]string) (Spec, error) {
 		err = s.parseFPEOptions(options)
 	case Generalize:
 		err = s.parseGeneralizeOption(options)
-	case Email:
+	case Email, Scrub:
 	case Pseudonym:
 		err = s.parsePseudonymOptions(options)
 	case Shift:

@@ -150,7 +150,7 @@ func specs() []Spec {
 	for _, width := range []int64{1, 10, 30000, maxBucket} {
 		all = append(all, Spec{Method: Generalize, To: ToBucket, Bucket: width})
 	}
-	all = append(all, Spec{Method: Email})
+	all = append(all, Spec{Method: Email}, Spec{Method: Scrub})
 	for _, as := range strings.Split(asNames(), ", ") {
 		all = append(all, Spec{Method: Pseudonym, As: as})
 	}
