@@ -23,7 +23,7 @@ import (
 )
 
 // demoQuery is what every user asks.
-const demoQuery = `SELECT p.mrn, p.last_name, p.birth_date, p.ssn, p.zip,
+const demoQuery = `SELECT patient_id, p.mrn, p.first_name, p.last_name, p.birth_date, p.ssn, p.zip,
        e.admitted_at, e.diagnosis_code, d.department_name
 FROM patients p
 JOIN encounters e USING (patient_id)
@@ -37,16 +37,16 @@ const demoOracle = `SELECT patient_id FROM patients WHERE ssn LIKE '9%'`
 // shown says which columns of demoQuery each role sees as they are; all the others
 // must come changed.
 var shown = map[string][]string{
-	clinic.Clinician.Role: {"mrn", "last_name", "birth_date", "ssn", "zip", "admitted_at", "diagnosis_code", "department_name"},
-	clinic.Developer.Role: {"department_name"},
-	clinic.Analyst.Role:   {"diagnosis_code", "department_name"},
+	clinic.Clinician.Role: {"patient_id", "mrn", "first_name", "last_name", "birth_date", "ssn", "zip", "admitted_at", "diagnosis_code", "department_name"},
+	clinic.Developer.Role: {"patient_id", "department_name"},
+	clinic.Analyst.Role:   {"patient_id", "diagnosis_code", "department_name"},
 }
 
 // sees says in a few words what a role is shown.
 var sees = map[string]string{
 	clinic.Clinician.Role: "clear",
 	clinic.Developer.Role: "masked: redacted, years, the last four digits",
-	clinic.Analyst.Role:   "hashed and generalised",
+	clinic.Analyst.Role:   "pseudonyms, hashed keys, dates shifted by each patient's own number of days",
 }
 
 // answer is a result in PostgreSQL's text format.
