@@ -125,8 +125,8 @@ type scrubber struct {
 // without the values in it that the client has not itself sent. In PostgreSQL's
 // own messages its own words stay, and names of the catalog (for which known,
 // which may be nil, returns true); values become ***. A message whose words are
-// somebody else's (RAISE, an extension, another SQLSTATE class) or mostly hidden
-// (another language) becomes the name of its SQLSTATE. CONTEXT and internal
+// somebody else's (RAISE, an extension, another SQLSTATE class), not English, or mostly hidden
+// becomes the name of its SQLSTATE with the constraint, column, type or table that it names. CONTEXT and internal
 // queries are left out. A malformed body gives nothing.
 func AppendScrubbed(dst []byte, typ byte, body []byte, client *Words, known func(word []byte) bool) []byte {
 	var f [256][]byte
@@ -158,15 +158,16 @@ func AppendScrubbed(dst []byte, typ byte, body []byte, client *Words, known func
 			s.names = append(s.names, name)
 		}
 	}
+	foreign := s.translated(f['S'], f['V'], f['M'])
 	text := func(c byte) []byte {
-		if !genuine || len(f[c]) == 0 {
+		if !genuine || foreign || len(f[c]) == 0 {
 			return nil
 		}
 		return s.text(f[c], c != 'M')
 	}
 	message := text('M')
 	if message == nil {
-		message = []byte(ConditionName(code))
+		message = s.condition(code, &f)
 	}
 	field('M', message)
 	if string(f['F']) != "xml.c" { // its DETAIL quotes the document without quotes
@@ -233,6 +234,7 @@ func (s *scrubber) keeps(name []byte) bool {
 // text returns the text without values, nil when too little is left of it.
 func (s *scrubber) text(t []byte, detail bool) []byte {
 	head, tail := t, []byte(nil)
+	w := writer{scrubber: s, parens: detail}
 	if detail {
 		// A row or key: it may hold anything, also what looks like its end.
 		if open := valueStart(t); open >= 0 {
@@ -241,9 +243,9 @@ func (s *scrubber) text(t []byte, detail bool) []byte {
 				end = len(t)
 			}
 			head, tail = t[:open+1], t[end:]
+			w.parens = false
 		}
 	}
-	w := writer{scrubber: s}
 	w.quoted(head)
 	if tail != nil {
 		w.hide()
@@ -270,6 +272,41 @@ func valueStart(t []byte) int {
 	return -1
 }
 
+// translated reports whether a message is not in English: its words and quotation marks are other ones, and which of
+// them are values is not known.
+func (s *scrubber) translated(severity, untranslated, message []byte) bool {
+	if len(untranslated) > 0 && !bytes.Equal(severity, untranslated) {
+		return true
+	}
+	inside := false
+	for i := 0; i < len(message); {
+		if message[i] == '"' {
+			inside = !inside
+		}
+		n := wordLen(message[i:])
+		word := message[i : i+n]
+		if !inside && bytes.ContainsFunc(word, func(r rune) bool { return r >= 0x80 }) && !s.keeps(word) {
+			return true
+		}
+		i += max(n, 1)
+	}
+	return false
+}
+
+// condition is the text in place of one that cannot be shown: the name of its SQLSTATE, and what it says it is about.
+func (s *scrubber) condition(code string, f *[256][]byte) []byte {
+	text := []byte(ConditionName(code))
+	for _, about := range []struct {
+		code byte
+		what string
+	}{{'n', "constraint"}, {'c', "column"}, {'d', "type"}, {'t', "table"}} {
+		if name := f[about.code]; s.keeps(name) {
+			return append(append(append(append(text, ": "...), about.what+` "`...), name...), '"')
+		}
+	}
+	return text
+}
+
 // writer puts the kept parts of a text together.
 type writer struct {
 	*scrubber
@@ -277,6 +314,7 @@ type writer struct {
 	keptWords, hiddenWords int
 	stars                  bool // nothing but punctuation was written since the last ***
 	mark                   int  // end of the last ***
+	parens                 bool // what stands in parentheses may be a row, in the words of another language
 }
 
 func (w *writer) hide() {
@@ -325,6 +363,17 @@ func (w *writer) quoted(t []byte) {
 func (w *writer) words(t []byte) {
 	for len(t) > 0 {
 		n := wordLen(t)
+		if n == 0 && t[0] == '(' && w.parens {
+			w.keep(t[:1])
+			w.hide()
+			end := bytes.LastIndexByte(t, ')')
+			if end < 0 {
+				return
+			}
+			w.keep(t[end : end+1])
+			t = t[end+1:]
+			continue
+		}
 		if n == 0 {
 			w.out = append(w.out, t[0])
 			t = t[1:]

@@ -41,6 +41,8 @@ type Options struct {
 	HBA      []string          // lines for pg_hba.conf, ahead of the built-in ones
 	Files    map[string][]byte // placed into the data folder with mode 0600 (server.crt, server.key …)
 	Keep     bool              // Stop leaves the folder
+
+	Environment []string // of the server, NAME=value, added to the built-in one
 }
 
 // Cluster is a running server.
@@ -262,7 +264,7 @@ func (c *Cluster) writeFile(path string, content []byte) error {
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.opts.Binaries.Dir, name), args...)
 	cmd.Dir = c.serverDir() // initdb and postgres must be able to read their working folder
-	cmd.Env = environment()
+	cmd.Env = append(environment(), c.opts.Environment...)
 	cmd.SysProcAttr = attributes(c.account)
 	return cmd
 }
