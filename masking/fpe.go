@@ -102,6 +102,7 @@ type fpeCell struct {
 	cipher     *ff1
 	alphabet   *alphabet   // nil: each place keeps its kind
 	identifier *identifier // nil: no check
+	longest    int         // characters, or digits of a numeric
 	most       uint64      // integers: the type's largest
 	redacted   *constant
 }
@@ -153,10 +154,28 @@ func (k *Keys) compileFPE(c Column, redacted *constant) (Cell, error) {
 	if f.identifier != nil && f.family != famText && !f.identifier.decimal {
 		f.identifier = nil // what the class implies cannot be a number
 	}
+	f.longest = longestFPE(c.Type)
 	if size := intSize(c.Type.OID); size > 0 {
 		f.most = uint64(maxInt(size))
 	}
 	return f, nil
+}
+
+// longestFPE is the number of characters of a type's values that are encrypted,
+// digits for numeric.
+func longestFPE(t Type) int {
+	precision, _, limited := t.numericMod()
+	switch n := t.length(); {
+	case limited:
+		return min(maxPlaces, precision)
+	case t.OID == oidNumeric:
+		return maxPlaces
+	case t.OID == oidName:
+		return maxName
+	case n > 0:
+		return min(maxFPE, n)
+	}
+	return maxFPE
 }
 
 func (f *fpeCell) MaskCell(dst, cell []byte) ([]byte, bool) {
@@ -188,7 +207,7 @@ func (f *fpeCell) change(dst, cell []byte, step ff1Step) ([]byte, bool) {
 	switch f.family {
 	case famText:
 		text := trimBpchar(f.typ, cell)
-		if len(text) > maxFPE {
+		if len(text) > f.longest {
 			return dst, false
 		}
 		w.text = append(w.text[:0], text...)
@@ -203,7 +222,7 @@ func (f *fpeCell) change(dst, cell []byte, step ff1Step) ([]byte, bool) {
 		w.text = appendInt(w.text[:0], textFormat, f.typ.OID, n)
 	case famNumeric:
 		d := &w.number
-		if !d.parse(cell, f.format) || d.special != "" || len(d.fraction) > 0 || len(d.whole) > maxPlaces {
+		if !d.parse(cell, f.format) || d.special != "" || len(d.fraction) > 0 || len(d.whole) > f.longest {
 			return dst, false
 		}
 		w.text, negative = append(w.text[:0], d.whole...), d.negative
