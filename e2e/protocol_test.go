@@ -279,3 +279,43 @@ func TestPgDump(t *testing.T) {
 		t.Errorf("dumps of %d and %d bytes differ", len(dumps[0]), len(dumps[1]))
 	}
 }
+
+// TestCancelAnyMoment: requests to cancel that arrive whenever they like end a statement or do nothing, and leave the session in order.
+func TestCancelAnyMoment(t *testing.T) {
+	t.Parallel()
+	p := start(t, server, nil)
+	for _, u := range []clinic.User{clinic.Clinician, clinic.Developer} {
+		c := p.connect(u)
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for ctx.Err() == nil {
+				_ = c.CancelRequest(ctx)
+			}
+		}()
+		cancelled := 0
+		for i := range 300 {
+			r := c.query(modes[i%len(modes)], fmt.Sprintf("SELECT patient_id, last_name, %d FROM patients, pg_sleep(0.001) ORDER BY patient_id", i))
+			switch sqlState(r.err) {
+			case "57014":
+				cancelled++
+			case "":
+				if len(r.rows) != patients || string(r.rows[0][2]) != fmt.Sprint(i) && i%len(modes) != 2 {
+					t.Fatalf("%s: statement %d has %d rows: %v", u.Name, i, len(r.rows), r.err)
+				}
+			default:
+				t.Fatalf("%s: statement %d: %v", u.Name, i, r.err)
+			}
+		}
+		stop()
+		<-ended
+		p.eventually("no request is under way any more", func() bool {
+			r := c.query(simple, "SELECT pg_sleep(0.2)")
+			return r.err == nil
+		})
+		if cancelled == 0 {
+			t.Errorf("%s: no statement was cancelled", u.Name)
+		}
+	}
+}

@@ -21,7 +21,9 @@ type probe struct {
 	full   bool // it asks for the state of the temporary schema
 	exists bool // there is a temporary schema, and its state was not asked for
 	value  string
-	temp   []byte // state of the temporary schema; nil: there is none
+
+	canceled string // the server's message when the probe was cancelled
+	temp     []byte // state of the temporary schema; nil: there is none
 
 	generation uint64 // of the catalog, at the latest, when it was sent
 }
@@ -67,6 +69,9 @@ func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
 	}
 	if s.probing.state == probeFailed {
 		s.probing.state = probeNone
+		if m := s.probing.canceled; m != "" {
+			return wire.Refused(queryCanceled, m, "", "", 0), true
+		}
 		return wire.Undecided(errors.New("the search path could not be read")), true
 	}
 	s.probe(s.temp != sqlparse.NoOverlay)

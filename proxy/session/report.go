@@ -35,7 +35,10 @@ func (s *Session) serverError(m, body []byte, stable bool) {
 			return
 		}
 	case h.injected && s.probing.state == probeRuns && s.probing.synced && !last:
-		// The probe's own: the client never hears of it.
+		// The probe's own: the client hears of it only when it has itself asked for the end, of the statement that waits.
+		if e, err := wire.ParseError(body); err == nil && e.Code == queryCanceled {
+			s.probing.canceled = e.Message
+		}
 	default:
 		runs := h.kind == kQuery || h.kind == kExecute || h.kind == kFunction
 		if runs && !h.injected && !s.begin(h) {
@@ -74,6 +77,9 @@ func (s *Session) refused(h *entry) {
 		s.toClient.append(wire.AppendErrorResponse(s.toClient.bytes(), e))
 	}
 }
+
+// queryCanceled is the SQLSTATE of a request to cancel that arrived, and of a statement's timeout.
+const queryCanceled = "57014"
 
 // syntaxError is the SQLSTATE of a text that no parser takes, which is told in a failed transaction, too.
 const syntaxError = "42601"
