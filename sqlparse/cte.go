@@ -32,16 +32,16 @@ func (a *analysis) with(w *pg.WithClause, sc *scope) {
 		return
 	}
 	list := make([]*cte, 0, len(w.Ctes))
+	known := make(map[string]bool, len(w.Ctes))
 	for _, n := range w.Ctes {
 		def := n.GetCommonTableExpr()
 		if def == nil {
 			a.unsupportedNode(n)
 		}
-		for _, c := range list {
-			if c.name == def.Ctename {
-				a.refuse("42712", RuleName, def.Location, "WITH query name %s specified more than once", quoted(def.Ctename))
-			}
+		if known[def.Ctename] {
+			a.refuse("42712", RuleName, def.Location, "WITH query name %s specified more than once", quoted(def.Ctename))
 		}
+		known[def.Ctename] = true
 		list = append(list, &cte{name: def.Ctename, def: def, recursive: w.Recursive})
 	}
 	for i, c := range list {
@@ -60,6 +60,7 @@ func (a *analysis) with(w *pg.WithClause, sc *scope) {
 // findCTE returns the WITH query that an unqualified name means, or nil.
 func (a *analysis) findCTE(sc *scope, name string) *cte {
 	for ; sc != nil; sc = sc.parent {
+		a.spend(len(sc.ctes))
 		for _, c := range sc.ctes {
 			if c.name == name {
 				return c

@@ -103,6 +103,9 @@ func (a *analysis) windowClauses(sc *scope) {
 
 // namedWindow gives the label of what a named window orders and groups by.
 func (a *analysis) namedWindow(name string, sc *scope, loc int32) Label {
+	a.enter()
+	defer a.leave()
+	a.spend(len(sc.windows))
 	for _, w := range sc.windows {
 		if w.name == name {
 			if !w.done {

@@ -225,6 +225,8 @@ type Plan struct {
 	rows *rowTable // see Beside
 
 	CatalogVersion uint64
+
+	work int // steps that the analysis took, for tests
 }
 
 // Veil is a statement that the proxy answers: SHOW pgveil.x, EXPLAIN (PGVEIL) of a statement, or a call of pgveil.reveal.

@@ -73,6 +73,7 @@ func (a *analysis) row(it *item) value {
 func (a *analysis) lookup(sc *scope, name string, loc int32) *column {
 	for ; sc != nil; sc = sc.parent {
 		var found *column
+		a.spend(len(sc.items))
 		for _, it := range sc.items {
 			if !it.names || !it.visible(sc) {
 				continue
@@ -103,6 +104,7 @@ func (a *analysis) checkLateral(it *item, name string, loc int32) {
 // itemColumn finds a column of one item by name, its system columns included.
 func (a *analysis) itemColumn(it *item, name string, loc int32) *column {
 	found := -1
+	a.spend(len(it.cols))
 	for i := range it.cols {
 		if it.cols[i].name != name {
 			continue
@@ -145,6 +147,7 @@ func (a *analysis) systemColumn(rel *catalog.Relation, name string) *column {
 func (a *analysis) qualified(sc *scope, schema, name string, loc int32) *item {
 	for ; sc != nil; sc = sc.parent {
 		var found *item
+		a.spend(len(sc.items))
 		for _, it := range sc.items {
 			if !it.qualifies || !it.visible(sc) {
 				continue

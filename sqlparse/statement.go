@@ -87,6 +87,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 		a.inputs = inputs{}
 	}
 	a.finish()
+	plan.work = a.work
 	a.namesAfter(n, b)
 	b.changedNames(plan)
 	return plan, a.rest

@@ -48,12 +48,12 @@ func TestRegression(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.connect(t)
-		before := r.accepted
+		before, refusedBefore := r.accepted, r.refusals()
 		for _, c := range cmds {
 			r.statement(t, c)
 		}
 		r.conn.Close(context.Background())
-		t.Logf("%s: %d statements, %d accepted by the server", name, len(cmds), r.accepted-before)
+		t.Logf("%s: %d statements, %d accepted by the server, %d of these refused; of %d SELECTs that call no function of a user %v, so far", name, len(cmds), r.accepted-before, r.refusals()-refusedBefore, r.plain, r.plainRefused)
 	}
 	r.report(t)
 }
@@ -328,6 +328,13 @@ func (r *regression) userFunction(name string) bool {
 
 func (r *regression) userOperator(name string) bool {
 	return slices.ContainsFunc(r.bound.Catalog.Operators, func(o *catalog.Operator) bool { return o.Name == name && o.OID >= firstUserOID })
+}
+
+func (r *regression) refusals() (n int) {
+	for _, k := range r.refused {
+		n += k
+	}
+	return n
 }
 
 func (r *regression) report(t *testing.T) {
