@@ -142,26 +142,45 @@ func printTable(w io.Writer, s *stage, outcomes []*outcome) {
 	}
 }
 
+// warmSessions come and go before memory is measured.
+const warmSessions = 20
+
 // printMemory prints how much each proxy grows by sessions that have served a
 // statement and now wait.
 func (s *stage) printMemory(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "Memory of %d idle sessions (growth of the resident memory per session):\n\n| target | KiB |\n| --- | --- |\n", s.options.idle)
+	session := func(t *target) (*client, error) {
+		c, err := dial(t.port)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.query(wire.AppendQuery(nil, "SELECT * FROM patients WHERE id <= 3")); err != nil {
+			c.close()
+			return nil, err
+		}
+		return c, nil
+	}
 	for _, t := range s.targets {
+		// What the first sessions make a process take once is not a session's.
+		for range warmSessions {
+			c, err := session(t)
+			if err != nil {
+				return err
+			}
+			c.close()
+		}
 		before, ok := memory(t.pid)
 		if !ok {
 			continue
 		}
 		var conns []*client
 		for range s.options.idle {
-			c, err := dial(t.port)
+			c, err := session(t)
 			if err != nil {
 				return err
 			}
 			defer c.close()
 			conns = append(conns, c)
-			if _, err := c.query(wire.AppendQuery(nil, "SELECT * FROM patients WHERE id <= 3")); err != nil {
-				return err
-			}
 		}
 		after, ok := memory(t.pid)
 		if !ok {
