@@ -157,7 +157,6 @@ func TestLoginRefusals(t *testing.T) {
 		{"replication", p.dsn(clinic.Clinician) + "&replication=database", "0A000", "replication"},
 		{"setting of a masked role", p.dsn(clinic.Developer) + "&debug_print_plan=on", "42501", `"debug_print_plan"`},
 		{"setting of a masked role in options", p.dsn(clinic.Developer) + "&options=" + "-c%20debug_print_parse%3Don", "42501", `"debug_print_parse"`},
-		{"setting that changes strings", p.dsn(clinic.Developer) + "&standard_conforming_strings=off", "42501", "standard_conforming_strings"},
 		{"setting that does not exist", p.dsn(clinic.Clinician) + "&no_such_setting=1", "42704", "no_such_setting"},
 	} {
 		_, err := dialRaw(c.dsn)
