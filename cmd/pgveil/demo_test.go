@@ -179,3 +179,20 @@ func TestInstall(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestReadmeShowsDemo: the README has the demo's statements, and what it says that each user sees.
+func TestReadmeShowsDemo(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := []string{indent(demoQuery), indent(demoOracle)}
+	for _, u := range clinic.Users {
+		wanted = append(wanted, u.Name+", "+u.Role+": "+sees[u.Role]+"\n")
+	}
+	for _, want := range wanted {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("README.md lacks\n%s\nput in what pgveil demo --once prints", want)
+		}
+	}
+}
