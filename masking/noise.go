@@ -173,6 +173,9 @@ func (n *noiseCell) numeric(dst, cell []byte) ([]byte, bool) {
 	if limited && precision-places+scale < maxNumericDigits {
 		most = int64(math.Pow10(max(precision-places+scale, 0))) - 1
 	}
+	if v < -most || v > most {
+		return nil, false
+	}
 	v, ok = move(v, n.reach(math.Abs(float64(v))*unit, unit), digest, -most, most)
 	if !ok {
 		return nil, false

@@ -217,7 +217,7 @@ func (p *pseudonymCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	}
 	text := trimBpchar(p.typ, cell)
 	if len(text) == 0 {
-		return append(dst, cell...), true
+		return appendPadding(dst, p.typ, 0), true
 	}
 	s := p.states.Get().(*pseudonymState)
 	defer p.states.Put(s)
