@@ -29,6 +29,8 @@ func testPolicy() *roles.Policy {
 				"ssn": {Method: masking.Partial, KeepLast: 4, Char: '*'}, "date": {Method: masking.Generalize, To: "year"}, "*": redact}},
 			{Name: "reader", Predicates: "deny", Masks: map[string]masking.Spec{"ssn": {Method: masking.Null}}},
 			{Name: "analyst", Predicates: "allow", Masks: map[string]masking.Spec{"sensitive": {Method: masking.Generalize, To: "bucket", Bucket: 100}, "*": redact}},
+			{Name: "keeper", Predicates: "equality", Writes: true, Overwrite: []string{"free_text"}, Masks: map[string]masking.Spec{
+				"name": {Method: masking.Token}, "ssn": {Method: masking.FPE}, "*": redact}},
 			{Name: "clinician", Predicates: "allow", Writes: true, Masks: map[string]masking.Spec{"*": clear}},
 		},
 		Trusted: []string{"hr.trusted(text)", "hr.missing(text)"},

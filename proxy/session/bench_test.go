@@ -97,3 +97,34 @@ func BenchmarkRows(b *testing.B) {
 	b.Run("clear", func(b *testing.B) { bench(b, true, q, r) })
 	b.Run("masked", func(b *testing.B) { bench(b, false, q, r, q, join(probeReply("{public}"), ready('I')), nil, r) })
 }
+
+// BenchmarkPutBack rewrites a statement with a token in a literal, and a Bind with one in a parameter.
+func BenchmarkPutBack(b *testing.B) {
+	s := New(Config{Parameters: []wire.Param{{Name: "client_encoding", Value: "UTF8"}}})
+	sql := []byte("SELECT id, tier, city FROM person WHERE tier = 'gold' AND mrn = 'tok:MRN-000123' AND active ORDER BY id LIMIT 10")
+	v := &Verdict{Statements: []*Statement{{Audit: AuditInfo{Statement: "mrn"}}}}
+	maskedInputs(v, string(sql))
+	literals := v.literals()[1:2]
+	b.Run("literal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, edits, refusal := s.putBack(sql, literals); refusal != nil || len(edits) != 1 {
+				b.Fatal(refusal)
+			}
+		}
+	})
+	msg, err := wire.ParseBind(bindWith("", "", nil, []byte("tok:MRN-000123"), []byte("10"))[wire.HeaderSize:])
+	if err != nil {
+		b.Fatal(err)
+	}
+	params := []Input{{Param: 1, Unmask: fakeUnmasker{}}}
+	var out []byte
+	b.Run("parameter", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if out, _ = s.putBackParams(out[:0], &msg, params); len(out) == 0 {
+				b.Fatal("nothing")
+			}
+		}
+	})
+}

@@ -104,7 +104,7 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 	var bind []byte
 	if len(params) > 0 {
 		var refusal *wire.Error
-		if bind, refusal = s.putBackParams(nil, &msg, params); refusal != nil {
+		if bind, refusal = s.putBackParams(s.toServer.bytes(), &msg, params); refusal != nil {
 			s.refuseExtended(refusedName, []byte(st.sql), refusal, &st.stmt.Audit)
 			return true, nil
 		}
@@ -134,8 +134,8 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 		s.q.say(e, msg.Statement) // the server's error names it
 	}
 	s.bindPortal(e, msg.Portal, p)
-	if bind != nil {
-		s.send(append(s.toServer.bytes(), bind...))
+	if bind != nil && !s.terminated {
+		s.send(bind)
 	} else {
 		s.toServer.pass(m, stable)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 
 	"pgveil/masking"
 	"pgveil/sqlparse"
@@ -45,7 +46,7 @@ func (i *Inputs) key() string {
 	return i.Key
 }
 
-// inputsOf gives the literals of a verdict's statements, in the order of the text.
+// literals gives the literals of a verdict's statements, in the order of the text.
 func (v *Verdict) literals() []Input {
 	var out []Input
 	for _, st := range v.Statements {
@@ -84,7 +85,7 @@ func clientPosition(edits []edit, position int) int {
 
 // putBack gives the text for the server. edits is nil when it is the client's.
 func (s *Session) putBack(sql []byte, literals []Input) (out []byte, edits []edit, refusal *wire.Error) {
-	text := string(sql)
+	text := unsafe.String(unsafe.SliceData(sql), len(sql)) // not kept
 	next, from, copied, chars := 0, 0, 0, 0
 	sqlparse.TokenSpans(text, func(i int, span sqlparse.Span) bool {
 		in := &literals[next]
