@@ -443,3 +443,32 @@ func TestMaskedValuesWrittenBack(t *testing.T) {
 		t.Errorf("new rows: %s", got)
 	}
 }
+
+// TestTrueValuesStayOutOfPlans: a plan shows the constants of the statement that the server has.
+func TestTrueValuesStayOutOfPlans(t *testing.T) {
+	t.Parallel()
+	db := sideDatabase(t, putBackSQL)
+	for _, predicates := range []string{"equality", "allow"} {
+		p := start(t, server, func(y string) string {
+			return strings.Replace(putBackRole("token")(y), "    predicates: equality", "    predicates: "+predicates, 1)
+		})
+		c := mustDial(t, in(p.dsn(clinic.Developer), db, ""))
+		token := tokenOf(t, c, "mrn", 3)
+		for _, sql := range []string{
+			"PREPARE a AS SELECT id FROM person WHERE mrn = '@'", "EXECUTE a", "EXPLAIN EXECUTE a", "EXPLAIN (VERBOSE, FORMAT json) EXECUTE a", "EXPLAIN (COSTS off) EXECUTE a", "EXPLAIN (COSTS off, VERBOSE) EXECUTE a", "EXPLAIN ANALYZE EXECUTE a",
+			"PREPARE b(text) AS SELECT id FROM person WHERE mrn = $1", "EXECUTE b('@')", "EXPLAIN EXECUTE b('@')", "EXPLAIN (ANALYZE, COSTS off) EXECUTE b('@')", "EXPLAIN (COSTS off) EXECUTE b('@')",
+			"PREPARE k(int) AS SELECT n FROM visit WHERE mrn IN ('@', 'x') AND n = $1", "EXPLAIN (COSTS off) EXECUTE k(1)",
+			"EXPLAIN SELECT id FROM person WHERE mrn = '@'", "EXPLAIN ANALYZE SELECT id FROM person WHERE mrn = '@'", "EXPLAIN DECLARE c CURSOR FOR SELECT id FROM person WHERE mrn = '@'",
+			"EXPLAIN UPDATE person SET mrn = '@' WHERE id = 3", "EXPLAIN INSERT INTO visit VALUES (900, '@', 'x')", "EXPLAIN (VERBOSE) INSERT INTO visit SELECT 901, '@', 'x'",
+			"EXPLAIN ANALYZE INSERT INTO visit VALUES (902, '@', 'x')", "PREPARE i AS INSERT INTO visit VALUES (903, '@', 'x')", "EXPLAIN VERBOSE EXECUTE i",
+			"PREPARE j(text) AS INSERT INTO visit VALUES (904, $1, 'x')", "EXPLAIN VERBOSE EXECUTE j('@')", "EXPLAIN ANALYZE VERBOSE EXECUTE j('@')",
+			"EXPLAIN CREATE TABLE x AS SELECT id FROM person WHERE mrn = '@'", "SET auto_explain.log_min_duration = 0", "SET debug_print_plan = on", "SET client_min_messages = log",
+		} {
+			for _, m := range modes {
+				c.received()
+				c.query(m, strings.ReplaceAll(sql, "@", token))
+				clean(t, predicates+": "+sql, c.received())
+			}
+		}
+	}
+}

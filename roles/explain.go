@@ -23,6 +23,13 @@ func (d *decider) explained() *sqlparse.Refusal {
 		return refuse(-1, fmt.Sprintf("the plan would show the definition of %s", shown.Literals),
 			"Definitions are redacted for masking roles: their literals may be protected.", "Explain a statement over the tables themselves.")
 	}
+	for i := range d.plan.Inputs {
+		in := &d.plan.Inputs[i]
+		if id, bad := d.first(in.Columns); in.Prepared && bad {
+			return refuse(-1, fmt.Sprintf("the plan would show a literal of the prepared statement that meets protected column %s", d.name(id)),
+				"A masked form in it was put back when it was prepared.", "Explain the statement itself.")
+		}
+	}
 	for i := range d.plan.Predicates {
 		p := &d.plan.Predicates[i]
 		if d.role.Predicates == "allow" && p.View == "" || p.Use == sqlparse.UseFault {

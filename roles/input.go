@@ -39,6 +39,9 @@ func (d *decider) inputs() ([]InputDecision, *sqlparse.Refusal) {
 	params := map[int]*paramUse{}
 	for i := range d.plan.Inputs {
 		in := &d.plan.Inputs[i]
+		if in.Prepared {
+			continue // see explained
+		}
 		p := params[in.Param]
 		if p == nil {
 			p = &paramUse{}

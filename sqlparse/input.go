@@ -35,6 +35,10 @@ type Input struct {
 	Columns     Set         // the value compared with has the values of these columns; or the column written to
 	Type        catalog.OID // of that value, domains followed; of its elements with Array
 	Array       bool        // the input is an array, each element of which is such a value
+
+	// Prepared: a literal of the prepared statement whose plan EXPLAIN EXECUTE shows. What it stood for was put back when it
+	// was prepared.
+	Prepared bool
 }
 
 // place names an Input while the statement is analysed.
@@ -210,8 +214,10 @@ func (a *analysis) inputOf(n *pg.Node, use InputUse, columns Set, t catalog.OID,
 				in.Use = InputOther
 			}
 		}
-	case !givenLiteral(n) || a.elsewhere || use == InputNull:
+	case !givenLiteral(n) || a.elsewhere && !a.explaining || use == InputNull:
 		return
+	case a.elsewhere:
+		in.Prepared, p.param = true, -1
 	case n.GetAConst().GetSval() == nil && (array || !a.number(t)):
 		return // the text of a number
 	default:
@@ -250,6 +256,17 @@ func (x *inputs) arguments(a *analysis, args []*pg.Node) {
 		}
 		a.input(n, in.Use, in.Columns, t)
 	}
+}
+
+// prepared leaves the literals of the prepared statement alone.
+func (x *inputs) prepared() inputs {
+	out := inputs{found: map[place]*Input{}}
+	for _, p := range x.order {
+		if x.found[p].Prepared {
+			out.found[p], out.order = x.found[p], append(out.order, p)
+		}
+	}
+	return out
 }
 
 // takesInputs reports whether a kind of statement uses what it is given while it runs, and keeps none of it: not in

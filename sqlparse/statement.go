@@ -84,7 +84,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	a.describe(n, tokens)
 	plan.Refusal = a.guarded(func() { a.dispatch(n, sql, tokens, b) })
 	if !takesInputs(n) {
-		a.inputs = inputs{}
+		a.inputs = a.inputs.prepared()
 	}
 	a.finish()
 	plan.work = a.work
