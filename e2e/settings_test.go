@@ -63,6 +63,7 @@ func TestSettings(t *testing.T) {
 	for _, sql := range []string{
 		"SET client_min_messages = warning", "RESET client_min_messages", "SELECT set_config('client_min_messages', 'error', false)", "SET work_mem = '8MB'",
 		"SELECT set_config('search_path', 'public', false)", "SELECT set_config('app.tenant', '7', true)", "SET app.tenant = 8", "RESET ALL", "SET TIME ZONE 'UTC'", "SET NAMES 'UTF8'",
+		"SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
 	} {
 		for _, m := range modes {
 			if r := c.query(m, sql); r.err != nil {

@@ -25,7 +25,7 @@ const harmlessSettings = `
 	jit_optimize_above_cost jit_tuple_deforming join_collapse_limit lc_messages lc_monetary lc_numeric lc_time lock_timeout
 	logical_decoding_work_mem maintenance_io_concurrency maintenance_work_mem max_parallel_maintenance_workers max_parallel_workers
 	max_parallel_workers_per_gather min_parallel_index_scan_size min_parallel_table_scan_size parallel_leader_participation
-	parallel_setup_cost parallel_tuple_cost plan_cache_mode quote_all_identifiers random_page_cost recursive_worktable_factor row_security
+	parallel_setup_cost parallel_tuple_cost plan_cache_mode quote_all_identifiers restrict_nonsystem_relation_kind random_page_cost recursive_worktable_factor row_security
 	search_path seed seq_page_cost standard_conforming_strings statement_timeout stats_fetch_consistency synchronize_seqscans
 	synchronous_commit tcp_keepalives_count tcp_keepalives_idle tcp_keepalives_interval tcp_user_timeout temp_buffers temp_tablespaces
 	timezone timezone_abbreviations transaction_deferrable transaction_isolation transaction_read_only transaction_timeout
@@ -79,6 +79,10 @@ func settingRefused(name string, position int32) *Refusal {
 	return r
 }
 
+// relationKinds is what pg_dump sets restrict_nonsystem_relation_kind to, by its name in pg_settings, where older servers
+// do not have it. No other setting that matters takes it as a value.
+const relationKinds = "view, foreign-table"
+
 // setConfig checks a call of set_config, which is SET with the name and the value as texts.
 func (a *analysis) setConfig(args []value, index []int, loc int32) {
 	var texts [2]*string
@@ -98,6 +102,9 @@ func (a *analysis) setConfig(args []value, index []int, loc int32) {
 	})
 	name, to := texts[0], texts[1]
 	switch {
+	case name == nil && to != nil && *to == relationKinds:
+		// Also search_path takes it, which is asked for anew after every set_config.
+		return
 	case name == nil:
 		a.bail(&Refusal{
 			SQLState: statePrivilege, Rule: RuleSetting, Position: int(loc), Message: "set_config needs the name of a parameter as a literal",
