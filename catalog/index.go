@@ -61,7 +61,11 @@ func (s *Snapshot) build() error {
 	x.multiranges = map[OID]OID{}
 	for _, t := range s.Types {
 		x.types[t.OID] = t
-		x.typeByName[name{t.Schema, t.Name}] = t
+	}
+	for _, t := range s.Types {
+		if !x.temporary(t) {
+			x.typeByName[name{t.Schema, t.Name}] = t
+		}
 		if t.Kind == 'm' {
 			x.multiranges[t.Subtype] = t.OID
 		}
@@ -182,6 +186,15 @@ func (s *Snapshot) RelationByName(schema, relation string) *Relation {
 
 // Type returns the type, nil when there is none.
 func (s *Snapshot) Type(oid OID) *Type { return s.types[oid] }
+
+// temporary reports whether t is the row type of a temporary relation, or an array of it. The type may be gone by now: it is found
+// by what is of it, not by name.
+func (x *index) temporary(t *Type) bool {
+	if e := x.types[t.Elem]; e != nil && t.Kind == 'b' {
+		t = e
+	}
+	return t.Kind == 'c' && t.Relation == 0
+}
 
 // MultirangeOf returns the multirange type over a range type, 0 when it has none.
 func (s *Snapshot) MultirangeOf(r OID) OID { return s.multiranges[r] }

@@ -283,3 +283,27 @@ func TestProbe(t *testing.T) {
 		}
 	}
 }
+
+// TestTemporaryTypes: what lasts may be of a temporary relation's row type. The catalog can be read all the same, and the type
+// is nobody's by name.
+func TestTemporaryTypes(t *testing.T) {
+	connect := newDatabase(t, clinic)
+	admin := connect("postgres")
+	for _, sql := range []string{
+		"CREATE TEMP TABLE fleeting (a int)", "CREATE FUNCTION app.of_fleeting(fleeting) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+		"CREATE TABLE app.lasting (f fleeting, l fleeting[])", "CREATE DOMAIN app.over_fleeting AS fleeting",
+	} {
+		mustExec(t, admin, sql)
+	}
+	s, err := Load(t.Context(), connect("cat_reader"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := s.FunctionsByName("app", "of_fleeting")
+	if len(f) != 1 || s.Type(f[0].Args[0]) == nil {
+		t.Fatalf("the function is not there with its type: %v", f)
+	}
+	if own := s.Type(f[0].Args[0]); s.TypeByName(own.Schema, own.Name) != nil || s.TypeByName(own.Schema, "_"+own.Name) != nil {
+		t.Error("the type of a temporary relation is found by name")
+	}
+}

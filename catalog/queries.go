@@ -28,9 +28,9 @@ type query struct {
 	read func(l *loader, r *row)
 }
 
-// lastingType leaves out the row types of temporary relations, and arrays of them. Only the session whose they are can name temporary
-// relations, and it has to ask the server itself: no snapshot follows it. To all others their coming and going
-// would be changes of the catalog without end.
+// lastingType leaves the row types of temporary relations, and arrays of them, out of the probe. Only the session whose they are can
+// name temporary relations, and it has to ask the server itself: no snapshot follows it. To all others their coming and
+// going would be changes of the catalog without end. Load reads them: what lasts may be of such a type.
 const lastingType = `NOT EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relpersistence = 't')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e JOIN pg_catalog.pg_class r ON r.oid = e.typrelid WHERE e.oid = t.typelem AND r.relpersistence = 't')`
 
@@ -90,7 +90,8 @@ ORDER BY i.inhrelid, i.inhseqno, i.inhparent`},
 SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory,
        CASE WHEN t.typinput IN ('pg_catalog.array_in'::pg_catalog.regproc, 'pg_catalog.oidvectorin'::pg_catalog.regproc,
                                 'pg_catalog.int2vectorin'::pg_catalog.regproc) THEN t.typelem ELSE 0 END,
-       t.typarray, t.typbasetype, t.typrelid,
+       t.typarray, t.typbasetype,
+       CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = t.typrelid AND r.relpersistence = 't') THEN 0 ELSE t.typrelid END,
        t.typtype = 'd' AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'),
        EXISTS (SELECT FROM pg_catalog.pg_proc p
                WHERE p.oid IN (t.typinput::pg_catalog.oid, t.typoutput::pg_catalog.oid, t.typreceive::pg_catalog.oid,
@@ -107,7 +108,6 @@ FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespa
 LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid
      AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
 LEFT JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid
-WHERE ` + lastingType + `
 ORDER BY t.oid`},
 
 	{name: "pg_proc", read: (*loader).function, sql: `
