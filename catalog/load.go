@@ -44,10 +44,11 @@ func Load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	var last error
 	for range loadAttempts {
 		s, err := loadOnce(ctx, conn, version)
 		if err != nil {
-			if !lookupRace(err) {
+			if last = err; !lookupRace(err) && !errors.Is(err, errInconsistent) {
 				return nil, fmt.Errorf("read catalog: %w", err)
 			}
 			continue
@@ -60,8 +61,14 @@ func Load(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 			return s, nil
 		}
 	}
+	if errors.Is(last, errInconsistent) {
+		return nil, fmt.Errorf("read catalog: %w", last)
+	}
 	return nil, ErrChanging
 }
+
+// errInconsistent is in the error of a snapshot whose parts do not fit together, as may happen while definitions change.
+var errInconsistent = errors.New("the catalog's parts do not fit together")
 
 // rollback ends the transaction that an error has left open, so that the
 // connection can be used again; it returns the error.
@@ -134,7 +141,7 @@ func loadOnce(ctx context.Context, conn *pgx.Conn, version int) (*Snapshot, erro
 	}
 	copy(l.s.digest[:], l.digest.Sum(nil))
 	if err := l.s.build(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errInconsistent, err)
 	}
 	return l.s, nil
 }
