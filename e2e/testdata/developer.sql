@@ -136,3 +136,23 @@ either: SELECT histogram_bounds FROM pg_stats WHERE tablename = 'patients'
 either: SELECT most_common_vals FROM pg_stats
 rows cc: SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'patients' ORDER BY ordinal_position
 rows ?: SELECT version()
+
+-- places where a value would stay, or be shown otherwise than in the result
+refused: SELECT pg_notify('c', ssn) FROM patients
+refused: SELECT setval('no_such_sequence', age) FROM patients
+refused: SELECT lo_from_bytea(0, photo) FROM patients
+refused: SELECT lo_put(1, 0, photo) FROM patients
+refused: SELECT pg_advisory_lock(age) FROM patients
+refused: SELECT pg_try_advisory_xact_lock(hashtext(ssn)) FROM patients
+refused: SELECT pg_sleep(age) FROM patients
+refused: SELECT set_config('app.x', ssn, false) FROM patients
+refused: SELECT set_config('application_name', last_name, false) FROM patients
+refused: SELECT pg_logical_emit_message(false, 'x', ssn) FROM patients
+refused: SELECT patient_id FROM patients ORDER BY patient_id LIMIT (SELECT max(age) FROM patients)
+refused: SELECT generate_series(1, age) FROM patients
+refused: COMMENT ON TABLE ref.drugs IS 'x'
+refused: CREATE MATERIALIZED VIEW m AS SELECT ssn FROM patients
+refused: REFRESH MATERIALIZED VIEW m
+refused: CREATE RULE r AS ON UPDATE TO patients DO ALSO NOTIFY c
+refused: LOAD 'auto_explain'
+refused: INSERT INTO ref.icd10 SELECT 'x', 'y', 1 FROM patients ON CONFLICT (code) DO UPDATE SET title = (SELECT max(ssn) FROM patients)
