@@ -71,7 +71,7 @@ func (a *analysis) assigned(t *target, i int, n *pg.Node, v *value, sc *scope) {
 		}
 		if k == ReplacesByInput {
 			a.given(t, i, arm, InputReplaces)
-			if null := a.uncast(arm, t.rel.Columns[i].Type); null == nil || null.GetAConst().GetIsnull() == false && !a.inputs.has(null) {
+			if null := a.uncast(arm, t.rel.Columns[i].Type); null == nil || !null.GetAConst().GetIsnull() && !a.inputs.has(null) {
 				k = ReplacesByMix
 			}
 		}
@@ -120,7 +120,7 @@ func (a *analysis) excluded(t *target, i int, name string) {
 			if arm.GetColumnRef() != nil && t.written[into].empty() {
 				k = ReplacesByMix
 			}
-			if k == ReplacesByInput && a.uncast(arm, t.rel.Columns[i].Type).GetAConst().GetIsnull() == false {
+			if k == ReplacesByInput && !a.uncast(arm, t.rel.Columns[i].Type).GetAConst().GetIsnull() {
 				p := a.uncast(arm, t.rel.Columns[i].Type)
 				if in := a.inputs.found[place{int(p.GetParamRef().GetNumber()), location(p)}]; in != nil && in.Use == InputWritten && arm == n {
 					in.Use = InputReplaces

@@ -46,7 +46,6 @@ type client struct {
 	pid    uint32
 	secret []byte
 	status byte // of the last ReadyForQuery
-	state  string
 }
 
 // connect logs in.

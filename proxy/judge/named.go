@@ -2,7 +2,6 @@ package judge
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"pgveil/catalog"
@@ -58,32 +57,4 @@ func quiet(s *session.Statement) {
 	s.Behind = &query
 	s.Action, s.Rows, s.Compile, s.Replaces = session.Pass, false, nil, nil
 	s.Audit.Verdict, s.Audit.Masks = roles.Pass.String(), nil
-}
-
-// namedKey writes all of named so that no two lists give the same text.
-func namedKey(named []session.Named) string {
-	var b strings.Builder
-	text := func(s string) {
-		b.WriteString(strconv.Itoa(len(s)))
-		b.WriteByte(':')
-		b.WriteString(s)
-	}
-	b.WriteByte('N')
-	for i := range named {
-		n := &named[i]
-		b.WriteString(strconv.FormatBool(n.Cursor))
-		text(n.Name)
-		text(n.SQL)
-		b.WriteByte('[')
-		for _, s := range n.Path {
-			text(s)
-		}
-		b.WriteByte(']')
-		text(n.SearchPath)
-		for _, t := range n.ParamTypes {
-			b.WriteString(strconv.FormatUint(uint64(t), 10))
-			b.WriteByte(',')
-		}
-	}
-	return b.String()
 }

@@ -313,9 +313,9 @@ func (s *Session) leaveSavepoint(name string, rollback bool) {
 func (p *portal) byName() bool { return p.s != nil && len(p.s.Refers) > 0 }
 
 // alsoNow gives the decisions that the result of a query's statement at hand has to agree with.
-func (e *entry) alsoNow() []*Statement {
-	if e.at < len(e.also) {
-		return e.also[e.at]
+func (h *entry) alsoNow() []*Statement {
+	if h.at < len(h.also) {
+		return h.also[h.at]
 	}
 	return nil
 }
