@@ -34,6 +34,10 @@ const (
 // maxCachedBytes is the longest query string that the template cache keeps.
 const maxCachedBytes = 64 << 10
 
+// maxTokens bounds what is parsed: the parse tree of a token takes some microseconds
+// and a hundred times the token's memory.
+const maxTokens = 100_000
+
 // viewCacheEntries bounds the analyses of views that are kept.
 const viewCacheEntries = 4096
 
@@ -146,6 +150,13 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 		return z.Plans(t, sql), nil
 	}
 	defer z.flights.land(flight)
+	if len(l.tokens) > maxTokens {
+		return refused(sql, &Refusal{
+			SQLState: stateTooComplex, Rule: RuleComplexity, Position: -1, Message: "statement is too complex to be analysed",
+			Detail: fmt.Sprintf("It has %d words, literals and signs; the limit is %d.", len(l.tokens), maxTokens),
+			Hint:   "Split the statement, or send its data as parameters.",
+		}), nil
+	}
 	if l.depth(sql) > z.options.MaxDepth {
 		return refused(sql, &Refusal{
 			SQLState: stateTooComplex, Rule: RuleTooDeep, Position: -1,
