@@ -150,18 +150,18 @@ func (z *Analyser) Analyse(sql string, env *Env) ([]*Plan, error) {
 		return z.Plans(t, sql), nil
 	}
 	defer z.flights.land(flight)
-	if len(l.tokens) > maxTokens {
-		return refused(sql, &Refusal{
-			SQLState: stateTooComplex, Rule: RuleComplexity, Position: -1, Message: "statement is too complex to be analysed",
-			Detail: fmt.Sprintf("It has %d words, literals and signs; the limit is %d.", len(l.tokens), maxTokens),
-			Hint:   "Split the statement, or send its data as parameters.",
-		}), nil
-	}
 	if l.depth(sql) > z.options.MaxDepth {
 		return refused(sql, &Refusal{
 			SQLState: stateTooComplex, Rule: RuleTooDeep, Position: -1,
 			Message: fmt.Sprintf("statement is nested more than %d levels deep", z.options.MaxDepth),
 			Hint:    "Write long chains of operators as lists: IN (…), = ANY (…).",
+		}), nil
+	}
+	if len(l.tokens) > maxTokens {
+		return refused(sql, &Refusal{
+			SQLState: stateTooComplex, Rule: RuleComplexity, Position: -1, Message: "statement is too complex to be analysed",
+			Detail: fmt.Sprintf("It has %d words, literals and signs; the limit is %d.", len(l.tokens), maxTokens),
+			Hint:   "Split the statement, or send its data as parameters.",
 		}), nil
 	}
 	tree, err := parse(sql)
