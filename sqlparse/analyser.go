@@ -20,6 +20,7 @@ import (
 // Options bound an Analyser. Zero values stand for the defaults.
 type Options struct {
 	CacheEntries      int // templates kept; 4096
+	CacheBytes        int // of memory that they take, roughly; 64 MiB
 	MaxStatementBytes int // longest query string that is analysed; 1 MiB
 	MaxDepth          int // deepest nesting of a statement; 400
 }
@@ -27,6 +28,7 @@ type Options struct {
 // Defaults of Options.
 const (
 	defaultCacheEntries      = 4096
+	defaultCacheBytes        = 64 << 20
 	defaultMaxStatementBytes = 1 << 20
 	defaultMaxDepth          = 400
 )
@@ -67,6 +69,8 @@ type Env struct {
 type Analyser struct {
 	options   Options
 	templates *lru.Cache[string, *shape]
+	keeping   sync.Mutex // of templates; it guards kept
+	kept      int        // size of what is in templates, in bytes
 	viewCache *lru.Cache[viewKey, *viewInfo]
 	lifts     sync.Pool // *lifted
 	flights   flights
@@ -80,6 +84,9 @@ type Analyser struct {
 func New(o Options) *Analyser {
 	if o.CacheEntries <= 0 {
 		o.CacheEntries = defaultCacheEntries
+	}
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = defaultCacheBytes
 	}
 	if o.MaxStatementBytes <= 0 {
 		o.MaxStatementBytes = defaultMaxStatementBytes

@@ -434,3 +434,23 @@ func TestStoredValues(t *testing.T) {
 		}
 	}
 }
+
+// TestCacheIsBounded holds the size of the cache of templates to its bound, whatever is asked.
+func TestCacheIsBounded(t *testing.T) {
+	env := testEnv(t)
+	z := New(Options{CacheEntries: 50, CacheBytes: 100_000})
+	for i := range 200 {
+		analyse(t, z, "SELECT id AS a"+strings.Repeat("b", i)+" FROM person ORDER BY 1", env)
+		analyse(t, z, fmt.Sprintf("SELECT id, ssn FROM person ORDER BY %d", i%2+1), env)
+		kept := 0
+		for _, s := range z.templates.Values() {
+			kept += s.size
+		}
+		if kept != z.kept || kept > 100_000 || z.templates.Len() > 50 {
+			t.Fatalf("%d templates of %d bytes are kept, counted as %d", z.templates.Len(), kept, z.kept)
+		}
+	}
+	if z.templates.Len() < 20 {
+		t.Errorf("only %d templates are kept", z.templates.Len())
+	}
+}

@@ -25,6 +25,7 @@ func (t *Template) Is(sql string) bool { return t.sql == sql }
 
 // shape is what is known of the query strings of one form.
 type shape struct {
+	size     int
 	whole    bool // nothing here: the analysis rests on whole texts, see their own shapes
 	variants []*Template
 }
@@ -139,8 +140,10 @@ func (z *Analyser) keep(sql string, l *lifted, env *Env, plans []*Plan, r rest) 
 		guards, ok := bind(r.guards, sql, l.tokens)
 		t.guards, r.whole = guards, !ok
 	}
+	z.keeping.Lock()
+	defer z.keeping.Unlock()
 	if r.whole && !l.whole {
-		z.templates.Add(string(l.key), &shape{whole: true})
+		z.add(l, &shape{whole: true})
 		l.takeWhole(sql)
 		z.environment(l, env)
 	}
@@ -148,7 +151,42 @@ func (z *Analyser) keep(sql string, l *lifted, env *Env, plans []*Plan, r rest) 
 	if s, ok := z.shape(l); ok && !s.whole {
 		next.variants = append(next.variants, s.variants[:min(len(s.variants), maxVariants-1)]...)
 	}
-	z.templates.Add(string(l.key), next)
+	z.add(l, next)
+}
+
+// add puts a shape in the place of the one that it continues. The oldest make way for it.
+func (z *Analyser) add(l *lifted, s *shape) {
+	for _, t := range s.variants {
+		s.size += t.size()
+	}
+	s.size += len(l.key)
+	if old, ok := z.templates.Peek(string(l.key)); ok {
+		z.kept -= old.size
+	} else if z.templates.Len() >= z.options.CacheEntries {
+		z.drop()
+	}
+	z.kept += s.size
+	z.templates.Add(string(l.key), s)
+	for z.kept > z.options.CacheBytes && z.templates.Len() > 1 {
+		z.drop()
+	}
+}
+
+func (z *Analyser) drop() {
+	if _, s, ok := z.templates.RemoveOldest(); ok {
+		z.kept -= s.size
+	}
+}
+
+// size is roughly the memory that a template takes, with what its users note on it, in bytes.
+func (t *Template) size() int {
+	n := 1024 + len(t.sql) + len(t.tokens)*int(unsafe.Sizeof(token{}))
+	for _, p := range t.plans {
+		n += 2*len(p.Normalized) + int(unsafe.Sizeof(*p)) +
+			2*len(p.Columns)*int(unsafe.Sizeof(OutputColumn{})) + 2*len(p.Predicates)*int(unsafe.Sizeof(Predicate{})) +
+			2*len(p.Effects)*int(unsafe.Sizeof(Effect{})) + 2*len(p.Sources)*int(unsafe.Sizeof(Source{}))
+	}
+	return n
 }
 
 // flights are the analyses under way, so that many misses of one template at a time

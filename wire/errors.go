@@ -36,7 +36,7 @@ var (
 	kindUpstreamLost     = Kind{"upstream_lost", "08006", SeverityFatal, "The server closed the connection.", "Connect again."}
 	kindShutdown         = Kind{"shutdown", "57P01", SeverityFatal, "pgveil is being shut down.", "Connect again."}
 	kindStatementTooLong = Kind{"statement_too_long", "54000", SeverityError, "The statement is longer than limits.max_statement_bytes.", "Shorten it, use parameters, or raise the limit."}
-	kindStatementComplex = Kind{"statement_too_complex", "54001", SeverityError, "The statement nests too deeply to be analysed.", "Simplify it."}
+	kindStatementComplex = Kind{"statement_too_complex", "54001", SeverityError, "The statement nests too deeply to be analysed, or has more than 100,000 tokens.", "Simplify it, split it, or send its data as parameters."}
 	kindRowTooLong       = Kind{"row_too_long", "54000", SeverityFatal, "A row with masked columns is larger than a session may hold.", "Select fewer or smaller columns."}
 	kindTooMuch          = Kind{"too_many_objects", "54000", SeverityFatal, "The session holds more prepared statements, portals or pending requests than pgveil keeps track of.", "Close what is no longer needed."}
 	kindEncoding         = Kind{"statement_encoding", "22021", SeverityError, "The statement is not valid UTF-8.", "Send the statement in UTF-8."}
