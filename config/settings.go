@@ -147,7 +147,7 @@ var settings = []*setting{
 		doc:   "Definitions: `deny`: none; `temp`: temporary tables and views, whose columns stay as protected as what goes into them; `allow`: also permanent tables with plain columns, views that the role's own rules permit as queries, and dropping both. Functions, triggers, rules, types and the like stay refused. A role that sees every class clear is not bound by it."},
 	{path: "roles[].overwrite", typ: typeClasses, defText: "none",
 		field: func(t *target) any { return &t.role.Overwrite },
-		doc:   "With `writes`: classes of which UPDATE may put the client's own value in the place of one that the role sees masked; `\"*\"` for all. Without it that is refused, because a row that is read masked and written back would destroy the value. What comes back as a token or in FPE is the value itself, and needs no entry."},
+		doc:   "With `writes`: classes of which UPDATE may put any value in the place of one that the role sees masked; `\"*\"` for all. Without it what may be a masked form is refused, because a row that is read masked and written back would destroy the value ([tokens.md](tokens.md)). What comes back as a token or in FPE is the value itself, and needs no entry."},
 	{path: "roles[].reveal", typ: typeClasses, defText: "none",
 		field: func(t *target) any { return &t.role.Reveal },
 		doc:   "Classes of which the role may have single tokens revealed, with a reason that is recorded: `SELECT pgveil.reveal('tok_…', 'ticket 4711')`; `\"*\"` for all. A role that sees every class clear needs no entry."},

@@ -383,14 +383,19 @@ func TestMaskedValuesWrittenBack(t *testing.T) {
 		for _, sql := range []string{
 			"UPDATE person SET name = '" + name + "' WHERE id = " + id,
 			"UPDATE person SET name = $1 WHERE id = " + id,
-			"UPDATE person SET name = upper($1) WHERE id = " + id,
 			"UPDATE person SET name = COALESCE($1, name) WHERE id = " + id,
-			"UPDATE person SET name = NULL WHERE id = " + id,
-			"UPDATE person SET mrn = upper($1) WHERE id = " + id,
+			"UPDATE person SET (phone, name) = ('617-555-0142', $1) WHERE id = " + id,
 			"INSERT INTO person (id, mrn, tier, name) VALUES (" + id + ", 'm', 't', $1) ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name",
 		} {
 			params := []string{name}[:strings.Count(sql, "$1")]
-			if r := c.query(extendedText, sql, params...); sqlState(r.err) != "42501" {
+			for _, m := range []mode{extendedText, extendedBinary} {
+				if r := c.query(m, sql, params...); sqlState(r.err) != "22023" {
+					t.Errorf("%s: %v", sql, r.err)
+				}
+			}
+		}
+		for _, sql := range []string{"UPDATE person SET name = upper($1) WHERE id = " + id, "UPDATE person SET mrn = upper($1) WHERE id = " + id} {
+			if r := c.query(extendedText, sql, name); sqlState(r.err) != "42501" {
 				t.Errorf("%s: %v", sql, r.err)
 			}
 		}
@@ -427,6 +432,19 @@ func TestMaskedValuesWrittenBack(t *testing.T) {
 	}
 	if after := whole(); after != before {
 		t.Errorf("rows changed:\n%s\nwere\n%s", after, before)
+	}
+	// What the client did not read is its own.
+	for _, sql := range []string{
+		"UPDATE person SET phone = '617-555-0142' WHERE id = 20",
+		"UPDATE person SET phone = NULL WHERE id = 20",
+		"UPDATE person SET phone = $1 WHERE id = 20",
+	} {
+		if r := c.query(extendedText, sql, []string{"617-555-0143"}[:strings.Count(sql, "$1")]...); r.err != nil {
+			t.Errorf("%s: %v", sql, r.err)
+		}
+	}
+	if r := mustDial(t, server.SuperDSN(db)).query(extendedText, "SELECT phone FROM person WHERE id = 20"); string(r.rows[0][0]) != "617-555-0143" {
+		t.Errorf("the client's own value: %q", r.rows[0][0])
 	}
 	// A new row gets the value; what was never masked is new.
 	token := string(rows.rows[2][1])

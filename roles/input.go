@@ -20,8 +20,9 @@ type InputDecision struct {
 
 	ArrayType uint32 // of an array: its own type, Type being that of its elements
 
-	// Verify: what is no masked form is refused, not passed on.
-	Verify bool
+	// Verify: what is no masked form is refused, not passed on. Shown: the mask has no way back; what it shows in
+	// place of values is refused, anything else is the client's own.
+	Verify, Shown bool
 }
 
 // form names the values that a mask and a type give the same forms.
@@ -48,6 +49,12 @@ func (d *decider) inputs() ([]InputDecision, *sqlparse.Refusal) {
 			params[in.Param] = p
 		}
 		dec, f, ok := d.input(in)
+		if dec.Shown {
+			if in.Param == 0 && in.First < 0 {
+				return nil, uncertainLiteral(&dec)
+			}
+			out = append(out, dec)
+		}
 		switch {
 		case ok && in.Param == 0 && in.First < 0:
 			return nil, uncertainLiteral(&dec)
@@ -88,6 +95,9 @@ func (d *decider) input(in *sqlparse.Input) (dec InputDecision, f form, ok bool)
 	}
 	cd := d.column(sqlparse.OutputColumn{Label: sqlparse.Label{Exact: in.Columns}})
 	t := d.MaskType(in.Type, d.modifier(in))
+	if d.settled(in, &cd, t) {
+		return InputDecision{Input: *in, Mask: cd.Mask, Class: cd.Class, Type: t, Column: d.anyName(in.Columns), Shown: true}, f, false
+	}
 	if !cd.Mask.Reversible() || cd.Mask.Check(t) != nil {
 		return dec, f, false
 	}
@@ -95,10 +105,7 @@ func (d *decider) input(in *sqlparse.Input) (dec InputDecision, f form, ok bool)
 	if e := d.Catalog.Type(in.Type); in.Array && e != nil {
 		dec.ArrayType = uint32(e.Array)
 	}
-	for id := range in.Columns.All() {
-		dec.Column = d.name(id)
-		break
-	}
+	dec.Column = d.anyName(in.Columns)
 	dec.Verify = in.Use == sqlparse.InputReplaces && !covers(d.role.Overwrite, cd.Class)
 	f = form{mask: cd.Mask, typ: t.OID, mod: -1, array: in.Array}
 	switch t.OID {
@@ -114,6 +121,19 @@ func (d *decider) input(in *sqlparse.Input) (dec InputDecision, f form, ok bool)
 		}
 	}
 	return dec, f, true
+}
+
+// settled reports whether a value that replaces another is held against what the client is shown: a mask without
+// a way back, whose output can be told from values.
+func (d *decider) settled(in *sqlparse.Input, cd *ColumnDecision, t masking.Type) bool {
+	return in.Use == sqlparse.InputReplaces && !in.Array && !cd.Mask.Reversible() && cd.Mask.Settles(t) && !covers(d.role.Overwrite, cd.Class)
+}
+
+func (d *decider) anyName(s sqlparse.Set) string {
+	for id := range s.All() {
+		return d.name(id)
+	}
+	return ""
 }
 
 // modifier is the type modifier of the columns that an input meets, as of numeric(12); -1 when there is none, or not one.
@@ -188,8 +208,8 @@ func (d *decider) isArray(id sqlparse.SourceID) bool {
 	return t == nil || t.Category == 'A'
 }
 
-// replaces refuses to put what the client gives in the place of a value that it sees masked beyond return: a masked
-// row that is written back would destroy it.
+// replaces refuses to put what the client gives in the place of a value that it sees masked beyond return, when it may be
+// what the client was shown: a masked row that is written back would destroy the value.
 func (d *decider) replaces(e *sqlparse.Effect) *sqlparse.Refusal {
 	if e.Replaces < sqlparse.ReplacesByInput || !d.guarded.Has(e.Target) || d.aliased.Has(e.Target) {
 		return nil
@@ -205,6 +225,9 @@ func (d *decider) replaces(e *sqlparse.Effect) *sqlparse.Refusal {
 		return d.deny(e, RuleOverwrite, fmt.Sprintf("column %s may be set to a literal or a parameter, not to what is computed from one", d.name(e.Target)),
 			fmt.Sprintf("Class %s is masked by %s, and only what is given as it was shown can be put back.", cd.Class, cd.Mask.Method),
 			"Compute the value in the application.")
+	}
+	if c := d.sourceColumn(e.Target); c != nil && e.Replaces == sqlparse.ReplacesByInput && !d.isArray(e.Target) && cd.Mask.Settles(d.MaskType(c.Type, c.TypeMod)) {
+		return nil // it is held against what the mask shows
 	}
 	return d.deny(e, RuleOverwrite, fmt.Sprintf("column %s may not be overwritten: role %q sees it masked by %s", d.name(e.Target), d.role.Name, cd.Mask),
 		"A row that is read masked and written back would destroy the value.",

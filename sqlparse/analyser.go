@@ -106,6 +106,16 @@ func New(o Options) *Analyser {
 	return a
 }
 
+// Forget lets go of every analysis. What was analysed against a snapshot that is not in use any more is never found
+// again, and holds that snapshot in memory.
+func (z *Analyser) Forget() {
+	z.keeping.Lock()
+	defer z.keeping.Unlock()
+	z.templates.Purge()
+	z.kept = 0
+	z.viewCache.Purge()
+}
+
 // snapshotID numbers the snapshots that are in use.
 func (z *Analyser) snapshotID(s *catalog.Snapshot) uint64 {
 	w := weak.Make(s)

@@ -348,7 +348,7 @@ func BenchmarkAnalyseCold(b *testing.B) {
 	z := New(Options{})
 	b.ReportAllocs()
 	for b.Loop() {
-		z.templates.Purge()
+		z.Forget()
 		if _, err := z.Analyse(tenColumnJoin, env); err != nil {
 			b.Fatal(err)
 		}

@@ -105,6 +105,7 @@ func (d *database) bind(s *catalog.Snapshot) *bound {
 		d.logDead(next.Report())
 	}
 	d.bound.Store(next)
+	d.analyser.Forget()
 	return next
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"pgveil/masking"
 	"pgveil/proxy/session"
@@ -24,7 +25,18 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 	made := map[unmaskerOf]*unmasker{} // a list of literals shares one
 	for i := range d.Inputs {
 		in := &d.Inputs[i]
-		fmt.Fprintf(&key, "%d %d %s %s %d %d %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Type.Mod, in.Array, in.Verify)
+		fmt.Fprintf(&key, "%d %d %s %s %d %d %t %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Type.Mod, in.Array, in.Verify, in.Shown)
+		if in.Shown {
+			si := session.Input{Param: in.Param, First: in.First, Last: in.Last, Shown: true, Column: in.Column,
+				Unmask: &shown{keys, masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}}}
+			switch {
+			case in.Param == 0:
+				out.Literals = append(out.Literals, si)
+			case p.Kind != sqlparse.KindExecute:
+				out.Params = append(out.Params, si)
+			}
+			continue
+		}
 		of := unmaskerOf{in.Type.OID, in.ArrayType, in.Type.Mod, in.Class, in.Mask}
 		if made[of] == nil {
 			c := masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}
@@ -39,7 +51,7 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 			out.Literals = append(out.Literals, si)
 		case p.Kind == sqlparse.KindExecute: // its arguments are literals
 		default:
-			at := slices.IndexFunc(out.Params, func(o session.Input) bool { return o.Param == in.Param })
+			at := slices.IndexFunc(out.Params, func(o session.Input) bool { return o.Param == in.Param && !o.Shown })
 			if at < 0 {
 				out.Params = append(out.Params, si)
 			} else {
@@ -101,17 +113,47 @@ func (u *unmasker) Unmask(dst, masked []byte, format int16, settings masking.Ses
 	return r.Unmask(dst, masked)
 }
 
+// shown knows what a mask without a way back shows in the place of values.
+type shown struct {
+	keys   *masking.Keys
+	column masking.Column
+}
+
+// Unmask implements session.Unmasker: it is true for what may be a masked form.
+func (m *shown) Unmask(dst, masked []byte, format int16, settings masking.Session) ([]byte, bool) {
+	c := m.column
+	c.Format, c.Session = format, settings
+	c.Session.Year = time.Now().UTC().Year()
+	switch c.Type.OID {
+	case oidInt2, oidInt4, oidInt8:
+		if format == 1 {
+			n, ok := integer(masked)
+			if !ok {
+				return dst, true
+			}
+			c.Format, masked = 0, strconv.AppendInt(nil, n, 10)
+		}
+	}
+	return dst, m.keys.Shown(c, masked)
+}
+
+// integer reads a binary integer of any width.
+func integer(b []byte) (int64, bool) {
+	switch len(b) {
+	case 2:
+		return int64(int16(binary.BigEndian.Uint16(b))), true
+	case 4:
+		return int64(int32(binary.BigEndian.Uint32(b))), true
+	case 8:
+		return int64(binary.BigEndian.Uint64(b)), true
+	}
+	return 0, false
+}
+
 // unmaskInteger takes an integer of any width: drivers send wider ones than the column's.
 func (u *unmasker) unmaskInteger(dst, masked []byte, settings masking.Session) ([]byte, bool) {
-	var n int64
-	switch len(masked) {
-	case 2:
-		n = int64(int16(binary.BigEndian.Uint16(masked)))
-	case 4:
-		n = int64(int32(binary.BigEndian.Uint32(masked)))
-	case 8:
-		n = int64(binary.BigEndian.Uint64(masked))
-	default:
+	n, ok := integer(masked)
+	if !ok {
 		return dst, false
 	}
 	r := u.reverser(0, settings)

@@ -25,9 +25,10 @@ type Inputs struct {
 
 // Input is one such place.
 type Input struct {
-	Param       int // its number, from 1
-	First, Last int // of a literal: its tokens in the query string, by index
-	Verify      bool
+	Param       int    // its number, from 1
+	First, Last int    // of a literal: its tokens in the query string, by index
+	Verify      bool   // what is no masked form is refused
+	Shown       bool   // nothing is put back; a masked form is refused
 	Column      string // that it meets: schema.table.column
 	Unmask      Unmasker
 }
@@ -99,7 +100,13 @@ func (s *Session) putBack(sql []byte, literals []Input) (out []byte, edits []edi
 		if chars += utf8.RuneCountInString(text[copied:from]); refusal != nil {
 			return false
 		}
-		if now, ok := s.unmaskLiteral(literal, in); ok {
+		if in.Shown {
+			if s.showsLiteral(literal, in) {
+				refusal = shown(in, chars+1)
+				return false
+			}
+			out = append(out, text[copied:span.End]...)
+		} else if now, ok := s.unmaskLiteral(literal, in); ok {
 			out = append(append(out, text[copied:from]...), now...)
 			edits = append(edits, edit{chars, utf8.RuneCountInString(literal), utf8.RuneCount(now)})
 		} else if in.Verify {
@@ -128,6 +135,22 @@ func notMasked(in *Input, position int) *wire.Error {
 	return wire.Refused("22023", fmt.Sprintf("value for column %s is not one that pgveil has shown", in.Column),
 		"It would take the place of a value that is seen masked.",
 		"Give the value as it was read, or leave the column out of SET.", position)
+}
+
+func shown(in *Input, position int) *wire.Error {
+	return wire.Refused("22023", fmt.Sprintf("value for column %s is one that pgveil shows in the place of others", in.Column),
+		"Written back, it would destroy the value that is there.",
+		"Leave the column out of SET, or let the role's overwrite list its class.", position)
+}
+
+// showsLiteral reports whether a literal may be a masked form.
+func (s *Session) showsLiteral(literal string, in *Input) bool {
+	value, _, ok := literalValue(literal)
+	if !ok {
+		return true
+	}
+	_, masked := in.Unmask.Unmask(nil, value, 0, s.settings)
+	return masked
 }
 
 // unmaskLiteral writes the true value of a literal as a literal of the same kind.
@@ -220,7 +243,14 @@ func (s *Session) putBackParams(dst []byte, msg *wire.BindMessage, params []Inpu
 			if in.Param != i+1 {
 				continue
 			}
-			if out, ok := in.Unmask.Unmask(dst, value, format, s.settings); ok {
+			out, ok := in.Unmask.Unmask(dst, value, format, s.settings)
+			if in.Shown {
+				if ok && refusal == nil {
+					refusal = shown(in, 0)
+				}
+				continue
+			}
+			if ok {
 				return out
 			}
 			if in.Verify && refusal == nil {

@@ -164,6 +164,7 @@ func (r *regression) renew(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.bound, r.stale = r.policy.Bind(s), false
+		r.analyser.Forget()
 	}
 	if r.moved && r.conn.TxStatus() != 'E' {
 		res, err := r.conn.Exec(t.Context(), "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true)), "+sqlparse.TempQuery).ReadAll()
