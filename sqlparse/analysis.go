@@ -220,6 +220,10 @@ func (a *analysis) finish() {
 		}
 	}
 	a.plan.Effects = effects
+	if a.plan.rows != nil { // the plan must not hold the analysis, and with it the parse tree
+		rows := a.rowIDs
+		a.plan.rows = &rows
+	}
 	a.plan.Inputs = a.inputs.list()
 }
 
