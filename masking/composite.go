@@ -65,7 +65,12 @@ func appendRedactedComposite(dst []byte, t Type, format int16, st style) ([]byte
 
 // appendRecordColumn quotes a column of a row where record_out would.
 func appendRecordColumn(dst, value []byte) []byte {
-	if len(value) > 0 && !bytes.ContainsAny(value, "\"\\(), \t\n\r\v\f") {
+	return appendQuoted(dst, value, "\"\\(), \t\n\r\v\f")
+}
+
+// appendQuoted writes a part of a row or range, in quotes when it is empty or has a special character.
+func appendQuoted(dst, value []byte, special string) []byte {
+	if len(value) > 0 && !bytes.ContainsAny(value, special) {
 		return append(dst, value...)
 	}
 	dst = append(dst, '"')

@@ -1,7 +1,6 @@
 package masking
 
 import (
-	"bytes"
 	"encoding/binary"
 )
 
@@ -216,15 +215,5 @@ func (b *arrayBuffers) readBound(rest []byte) (missing bool, after []byte, ok bo
 
 // appendRangeBound quotes a bound where range_out would.
 func appendRangeBound(dst, value []byte) []byte {
-	if len(value) > 0 && !bytes.ContainsAny(value, "\"\\()[], \t\n\r\v\f") {
-		return append(dst, value...)
-	}
-	dst = append(dst, '"')
-	for _, c := range value {
-		if c == '"' || c == '\\' {
-			dst = append(dst, c)
-		}
-		dst = append(dst, c)
-	}
-	return append(dst, '"')
+	return appendQuoted(dst, value, "\"\\()[], \t\n\r\v\f")
 }

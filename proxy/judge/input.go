@@ -26,30 +26,26 @@ func inputsOf(keys *masking.Keys, p *sqlparse.Plan, d *roles.Decision) *session.
 	for i := range d.Inputs {
 		in := &d.Inputs[i]
 		fmt.Fprintf(&key, "%d %d %s %s %d %d %t %t %t\n", in.Param, in.Place, in.Mask, in.Class, in.Type.OID, in.Type.Mod, in.Array, in.Verify, in.Shown)
+		c := masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}
+		si := session.Input{Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Shown: in.Shown, Column: in.Column}
 		if in.Shown {
-			si := session.Input{Param: in.Param, First: in.First, Last: in.Last, Shown: true, Column: in.Column,
-				Unmask: &shown{keys, masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}}}
-			switch {
-			case in.Param == 0:
-				out.Literals = append(out.Literals, si)
-			case p.Kind != sqlparse.KindExecute:
-				out.Params = append(out.Params, si)
+			si.Unmask = &shown{keys, c}
+		} else {
+			of := unmaskerOf{in.Type.OID, in.ArrayType, in.Type.Mod, in.Class, in.Mask}
+			if made[of] == nil {
+				if in.Array {
+					c.Type = masking.Type{OID: in.ArrayType, Kind: 'b', Elem: &in.Type, Name: in.Type.Name + "[]", Mod: -1}
+				}
+				made[of] = &unmasker{keys: keys, column: c, made: map[unmaskerKey]masking.Reverser{}}
 			}
-			continue
+			si.Unmask = made[of]
 		}
-		of := unmaskerOf{in.Type.OID, in.ArrayType, in.Type.Mod, in.Class, in.Mask}
-		if made[of] == nil {
-			c := masking.Column{Type: in.Type, Class: in.Class, Spec: in.Mask}
-			if in.Array {
-				c.Type = masking.Type{OID: in.ArrayType, Kind: 'b', Elem: &in.Type, Name: in.Type.Name + "[]", Mod: -1}
-			}
-			made[of] = &unmasker{keys: keys, column: c, made: map[unmaskerKey]masking.Reverser{}}
-		}
-		si := session.Input{Param: in.Param, First: in.First, Last: in.Last, Verify: in.Verify, Column: in.Column, Unmask: made[of]}
 		switch {
 		case in.Param == 0:
 			out.Literals = append(out.Literals, si)
 		case p.Kind == sqlparse.KindExecute: // its arguments are literals
+		case in.Shown:
+			out.Params = append(out.Params, si)
 		default:
 			at := slices.IndexFunc(out.Params, func(o session.Input) bool { return o.Param == in.Param && !o.Shown })
 			if at < 0 {
