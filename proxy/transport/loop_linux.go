@@ -27,6 +27,7 @@ type loop struct {
 	plain       []byte    // what a read was, decrypted; nil before the first TLS
 	cipher      []byte    // what is about to be written, encrypted
 	now         time.Time // when the events at hand came
+	yielded     time.Time // last
 	spare       [][]byte  // output buffers, lent to the session at hand
 	slots       []*polled
 	free        []uint32 // unused slots
@@ -46,9 +47,10 @@ const (
 	// Output buffers up to keepSpare bytes are used again, so many of them.
 	keepSpare  = 256 << 10
 	keepSpares = 32
-	// polls is how often the loop looks for events without waiting before it waits:
-	// a wait costs the Go scheduler's help.
-	polls = 2
+	// yieldEvery is how long the loop keeps its processor at most. The runtime's
+	// monitor takes a goroutine of over 10 ms for one that has to be stopped: it would
+	// take the processor away at each wait, and wake up 500 times a second to do so.
+	yieldEvery = 5 * time.Millisecond
 )
 
 // post is something from another goroutine for a session of the loop.
@@ -128,6 +130,10 @@ func (l *loop) run() {
 
 // turn deals once with each socket that is ready, and with what was posted.
 func (l *loop) turn() {
+	if l.now.Sub(l.yielded) > yieldEvery {
+		l.yielded = l.now
+		runtime.Gosched()
+	}
 	n := l.wait()
 	l.now = time.Now()
 	for i := range l.events[:n] {
@@ -148,10 +154,9 @@ func (l *loop) turn() {
 
 // wait returns the number of events, 0 when there is something else to do.
 func (l *loop) wait() int {
-	for range polls {
-		if n := l.poll(0); n > 0 {
-			return n
-		}
+	// To look without waiting is cheap; a wait costs the Go scheduler's help.
+	if n := l.poll(0); n > 0 {
+		return n
 	}
 	l.mu.Lock()
 	if len(l.posts) > 0 {
@@ -297,18 +302,19 @@ func (l *loop) register(c *polled, side int, events uint32) error {
 	return nil
 }
 
-// readFrom and writeTo do not block, so the scheduler need not hear of them.
+// readFrom and writeTo do not block, so the scheduler need not hear of them. A
+// socket's own calls cost less than read and write, which files have too.
 func readFrom(fd int, b []byte) (int, unix.Errno) {
-	return transfer(unix.SYS_READ, fd, b)
+	return transfer(unix.SYS_RECVFROM, fd, b, 0)
 }
 
 func writeTo(fd int, b []byte) (int, unix.Errno) {
-	return transfer(unix.SYS_WRITE, fd, b)
+	return transfer(unix.SYS_SENDTO, fd, b, unix.MSG_NOSIGNAL)
 }
 
-func transfer(call uintptr, fd int, b []byte) (int, unix.Errno) {
+func transfer(call uintptr, fd int, b []byte, flags uintptr) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
 		if errno == 0 {
 			return int(n), 0
 		}
