@@ -5,9 +5,12 @@ import (
 	"time"
 )
 
-// keepBuffer is the largest batch buffer that is used again: one burst of long
-// statements must not hold memory for ever.
-const keepBuffer = 4 << 20
+// keepBuffer and keepRecords are the largest storage that is used again: one burst
+// of long statements must not hold memory for ever.
+const (
+	keepBuffer  = 4 << 20 // bytes of lines
+	keepRecords = 1 << 14
+)
 
 // Records that nobody waits for gather for so long, or until there are so many
 // bytes of them: a write each would cost a busy proxy as much as the statements.
@@ -66,7 +69,7 @@ func (l *Log) take() batch {
 func (l *Log) commit() { l.commitBatch(l.take()) }
 
 func (l *Log) commitBatch(b batch) {
-	if err := l.write(&b); err != nil {
+	if err := l.write(l.encoder.encode(&b)); err != nil {
 		l.fail(err, b)
 		return
 	}
@@ -89,32 +92,33 @@ func (l *Log) tell(b batch, err error) {
 		}
 	}
 	clear(b.waiters)
-	if cap(b.buf) > keepBuffer {
-		b.buf = nil
+	clear(b.records)
+	if cap(b.records) > keepRecords {
+		b.records = nil
 	}
 	l.mu.Lock()
-	l.spare = batch{buf: b.buf[:0], waiters: b.waiters[:0]}
+	l.spare = batch{records: b.records[:0], waiters: b.waiters[:0]}
 	l.mu.Unlock()
 }
 
-// write appends a batch to the file.
-func (l *Log) write(b *batch) error {
-	if len(b.buf) == 0 {
+// write appends lines to the file.
+func (l *Log) write(b *lines) error {
+	if len(b.text) == 0 {
 		return nil
 	}
 	l.dirty = true // also when the write fails half way
-	n, err := l.out.Write(b.buf)
+	n, err := l.out.Write(b.text)
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	if n < len(b.buf) {
-		return fmt.Errorf("audit: only %d of %d bytes were written to %s", n, len(b.buf), l.file)
+	if n < len(b.text) {
+		return fmt.Errorf("audit: only %d of %d bytes were written to %s", n, len(b.text), l.file)
 	}
 	end := l.written.size + int64(n)
 	if err := l.intact(end); err != nil {
 		return err
 	}
-	l.written = position{b.seq, b.hash, l.written.size + int64(b.record), end}
+	l.written = position{b.seq, b.hash, l.written.size + int64(b.last), end}
 	return nil
 }
 
@@ -162,7 +166,7 @@ func (l *Log) fail(err error, b batch) {
 	}
 	rest := l.next
 	l.next = batch{}
-	l.refused += b.records + rest.records
+	l.refused += uint64(len(b.records) + len(rest.records))
 	l.mu.Unlock()
 	l.tell(b, err)
 	l.tell(rest, err)

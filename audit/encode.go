@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf16"
@@ -34,16 +35,13 @@ const (
 	timeWidth  = len(timeLayout)
 )
 
-// appendRecord appends r as one line, newline included, and returns its hash.
-// Seq, Prev and Hash of r are ignored. It allocates only to grow dst.
-func appendRecord(dst []byte, r *Record, now time.Time, seq uint64, prev *digest) ([]byte, digest) {
-	start := len(dst)
-	dst = append(dst, lineHead...)
-	dst = appendTime(dst, r.Time, now)
-	dst = append(dst, lineSeq...)
-	dst = strconv.AppendUint(dst, seq, 10)
-	dst = append(dst, lineEvent...)
-	dst = appendString(dst, r.Event, maxName)
+// Members is a run of a record's members, encoded once for all records that have
+// them in common. The zero Members stands for none.
+type Members struct{ text string }
+
+// EncodeSession encodes the members of r that say whose session it is.
+func EncodeSession(r *Record) Members {
+	dst := make([]byte, 0, 256)
 	dst = append(dst, `,"session":`...)
 	dst = strconv.AppendUint(dst, r.Session, 10)
 	dst = append(dst, `,"user":`...)
@@ -56,6 +54,12 @@ func appendRecord(dst []byte, r *Record, now time.Time, seq uint64, prev *digest
 	dst = appendString(dst, r.Application, maxName)
 	dst = append(dst, `,"database":`...)
 	dst = appendString(dst, r.Database, maxName)
+	return Members{string(dst)}
+}
+
+// EncodeStatement encodes the members of r that say what was decided on which statement.
+func EncodeStatement(r *Record) Members {
+	dst := make([]byte, 0, 512)
 	dst = append(dst, `,"statement":`...)
 	dst = appendString(dst, r.Statement, maxText)
 	dst = append(dst, `,"fingerprint":`...)
@@ -68,18 +72,114 @@ func appendRecord(dst []byte, r *Record, now time.Time, seq uint64, prev *digest
 	dst = appendList(dst, r.Columns)
 	dst = append(dst, `,"masks":`...)
 	dst = appendList(dst, r.Masks)
+	return Members{string(dst)}
+}
+
+// pending is a record that waits for its place in the chain.
+type pending struct {
+	second    int64 // Unix time
+	micros    int
+	event     string
+	session   Members
+	statement Members
+	rows      int64
+	bytes     int64
+	millis    float64
+	sqlstate  string
+	reason    string
+}
+
+// The seconds that RFC 3339 can express: the years 0 to 9999.
+var (
+	firstSecond = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	lastSecond  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
+)
+
+// newPending takes what is to be written of r. The zero time and those that cannot
+// be written become now.
+func newPending(r *Record, now func() time.Time) pending {
+	t := r.Time
+	second := t.Unix()
+	if t.IsZero() || second < firstSecond || second > lastSecond {
+		t = now()
+		second = t.Unix()
+	}
+	p := pending{
+		second: second, micros: t.Nanosecond() / 1000, event: r.Event, session: r.OfSession, statement: r.OfStatement,
+		rows: r.Rows, bytes: r.Bytes, millis: r.DurationMS, sqlstate: r.SQLState, reason: r.Reason,
+	}
+	if p.session.text == "" {
+		p.session = EncodeSession(r)
+	}
+	if p.statement.text == "" {
+		p.statement = EncodeStatement(r)
+	}
+	return p
+}
+
+// pieces is about what a line has of its own: time, numbers, hashes and names of members.
+const pieces = 320
+
+// size is about the length of the record's line.
+func (p *pending) size() int {
+	return pieces + len(p.session.text) + len(p.statement.text) + len(p.reason)
+}
+
+// lines are records as they stand in the file.
+type lines struct {
+	text []byte
+	last int // offset in text of the last record
+	seq  uint64
+	hash digest // the last record's
+}
+
+// encoder writes the lines of a chain, one after the other.
+type encoder struct {
+	seq   uint64 // of the last line
+	hash  digest // its hash
+	clock clock
+	lines lines
+}
+
+// encode gives the lines of a batch, valid until the next call.
+func (e *encoder) encode(b *batch) *lines {
+	text := e.lines.text[:0]
+	if cap(text) > keepBuffer {
+		text = nil
+	}
+	text = slices.Grow(text, b.size)
+	for i := range b.records {
+		e.lines.last = len(text)
+		text = e.append(text, &b.records[i])
+	}
+	e.lines.text, e.lines.seq, e.lines.hash = text, e.seq, e.hash
+	return &e.lines
+}
+
+// append appends the chain's next line, newline included.
+func (e *encoder) append(dst []byte, p *pending) []byte {
+	e.seq++
+	start := len(dst)
+	dst = append(dst, lineHead...)
+	dst = e.clock.append(dst, p.second, p.micros)
+	dst = append(dst, lineSeq...)
+	dst = strconv.AppendUint(dst, e.seq, 10)
+	dst = append(dst, lineEvent...)
+	dst = appendString(dst, p.event, maxName)
+	dst = append(dst, p.session.text...)
+	dst = append(dst, p.statement.text...)
 	dst = append(dst, `,"rows":`...)
-	dst = strconv.AppendInt(dst, r.Rows, 10)
+	dst = strconv.AppendInt(dst, p.rows, 10)
 	dst = append(dst, `,"bytes":`...)
-	dst = strconv.AppendInt(dst, r.Bytes, 10)
+	dst = strconv.AppendInt(dst, p.bytes, 10)
 	dst = append(dst, `,"duration_ms":`...)
-	dst = appendMillis(dst, r.DurationMS)
+	dst = appendMillis(dst, p.millis)
 	dst = append(dst, `,"sqlstate":`...)
-	dst = appendString(dst, r.SQLState, maxName)
+	dst = appendString(dst, p.sqlstate, maxName)
 	dst = append(dst, `,"reason":`...)
-	dst = appendString(dst, r.Reason, maxText)
+	dst = appendString(dst, p.reason, maxText)
 	dst = append(dst, linePrev...)
-	dst = append(dst, prev[:]...)
+	dst = append(dst, e.hash[:]...)
 
 	// The hashed bytes are the line without its hash member: a JSON object
 	// that ends after prev.
@@ -87,51 +187,48 @@ func appendRecord(dst []byte, r *Record, now time.Time, seq uint64, prev *digest
 	sum := sha256.Sum256(dst[start:])
 	dst = dst[:len(dst)-len(lineTail)]
 
-	var hash digest
-	hex.Encode(hash[:], sum[:])
+	hex.Encode(e.hash[:], sum[:])
 	dst = append(dst, lineHash...)
-	dst = append(dst, hash[:]...)
+	dst = append(dst, e.hash[:]...)
 	dst = append(dst, lineTail...)
-	return append(dst, '\n'), hash
+	return append(dst, '\n')
 }
 
-// appendTime writes t in UTC with microseconds (RFC 3339, always 27 bytes).
-// The zero time and years that RFC 3339 cannot express become now.
-func appendTime(dst []byte, t, now time.Time) []byte {
-	t = t.UTC()
-	if y := t.Year(); t.IsZero() || y < 0 || y > 9999 {
-		t = now.UTC()
-	}
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, year, 4)
-	dst = append(dst, '-')
-	dst = appendDigits(dst, int(month), 2)
-	dst = append(dst, '-')
-	dst = appendDigits(dst, day, 2)
-	dst = append(dst, 'T')
-	dst = appendDigits(dst, hour, 2)
-	dst = append(dst, ':')
-	dst = appendDigits(dst, minute, 2)
-	dst = append(dst, ':')
-	dst = appendDigits(dst, second, 2)
-	dst = append(dst, '.')
-	dst = appendDigits(dst, t.Nanosecond()/1000, 6)
-	return append(dst, 'Z')
+// clock writes times, and keeps the second written last: most records share theirs
+// with the one before.
+type clock struct {
+	known  bool
+	second int64 // Unix time
+	text   [len("2006-01-02T15:04:05.")]byte
 }
 
-func appendDigits(dst []byte, v, width int) []byte {
-	var b [6]byte
-	for i := width - 1; i >= 0; i-- {
-		b[i] = byte('0' + v%10)
-		v /= 10
+// append writes a time in UTC with microseconds (RFC 3339, always 27 bytes).
+func (c *clock) append(dst []byte, second int64, micros int) []byte {
+	if !c.known || second != c.second {
+		time.Unix(second, 0).UTC().AppendFormat(c.text[:0], timeLayout[:len(c.text)])
+		c.known, c.second = true, second
 	}
-	return append(dst, b[:width]...)
+	dst = append(dst, c.text[:]...)
+	var digits [len("000000Z")]byte
+	digits[6] = 'Z'
+	for i := 5; i >= 0; i-- {
+		digits[i] = byte('0' + micros%10)
+		micros /= 10
+	}
+	return append(dst, digits[:]...)
 }
 
 // appendMillis writes three decimals; what is no finite number is null, since
 // JSON has no word for it.
 func appendMillis(dst []byte, v float64) []byte {
+	// A whole number of microseconds, as durations are, needs no conversion of the
+	// fraction: under this limit no other three decimals are as near to v.
+	const limit = 1e12
+	if micros := uint64(v*1000 + 0.5); v > 0 && v < limit && float64(micros)/1000 == v {
+		dst = strconv.AppendUint(dst, micros/1000, 10)
+		micros %= 1000
+		return append(dst, '.', byte('0'+micros/100), byte('0'+micros/10%10), byte('0'+micros%10))
+	}
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return append(dst, "null"...)
 	}

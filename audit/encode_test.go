@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -50,7 +51,9 @@ func TestMembersInOrder(t *testing.T) {
 	}
 	var tags []string
 	for f := range reflect.TypeFor[Record]().Fields() {
-		tags = append(tags, f.Tag.Get("json"))
+		if tag := f.Tag.Get("json"); tag != "-" {
+			tags = append(tags, tag)
+		}
 	}
 	if s := strings.Join(tags, " "); s != members {
 		t.Errorf("fields of Record are\n%s, want\n%s", s, members)
@@ -133,7 +136,8 @@ func TestTimes(t *testing.T) {
 		{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "2025-01-02T03:04:05.000000Z"},
 		{time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), "2025-01-02T03:04:05.000000Z"},
 	} {
-		if got := string(appendTime(nil, c.in, now)); got != c.want {
+		p := newPending(&Record{Time: c.in}, func() time.Time { return now })
+		if got := string(new(clock).append(nil, p.second, p.micros)); got != c.want {
 			t.Errorf("%v: %s, want %s", c.in, got, c.want)
 		}
 	}
@@ -187,6 +191,9 @@ func FuzzEncode(f *testing.F) {
 		now := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 		seq := n | 1
 		line, hash := appendRecord(nil, r, now, seq, &genesis)
+		if want := reference(r, now, seq, &genesis); string(line) != want {
+			t.Fatalf("line is\n%s\nwant\n%s", line, want)
+		}
 		if bytes.IndexByte(line, '\n') != len(line)-1 || !utf8.Valid(line) {
 			t.Fatalf("not one line of UTF-8: %q", line)
 		}
@@ -228,6 +235,68 @@ func FuzzEncode(f *testing.F) {
 			t.Fatalf("the line does not verify: %v", fault)
 		}
 	})
+}
+
+// reference is the line of a record by the format's description, member by member.
+func reference(r *Record, now time.Time, seq uint64, prev *digest) string {
+	text := func(s string, limit int) string { return string(appendString(nil, s, limit)) }
+	list := func(l []string) string { return string(appendList(nil, l)) }
+	at := r.Time.UTC()
+	if at.IsZero() || at.Year() < 0 || at.Year() > 9999 {
+		at = now
+	}
+	millis := "null"
+	if !math.IsNaN(r.DurationMS) && !math.IsInf(r.DurationMS, 0) {
+		millis = strconv.FormatFloat(r.DurationMS, 'f', 3, 64)
+	}
+	hashed := fmt.Sprintf(`{"time":"%s","seq":%d,"event":%s,"session":%d,"user":%s,"role":%s,"client":%s,"application":%s,"database":%s,`+
+		`"statement":%s,"fingerprint":%s,"verdict":%s,"classes":%s,"columns":%s,"masks":%s,`+
+		`"rows":%d,"bytes":%d,"duration_ms":%s,"sqlstate":%s,"reason":%s,"prev":"%s"`,
+		at.Format("2006-01-02T15:04:05.000000Z"), seq, text(r.Event, maxName), r.Session, text(r.User, maxName), text(r.Role, maxName),
+		text(r.Client, maxName), text(r.Application, maxName), text(r.Database, maxName),
+		text(r.Statement, maxText), text(r.Fingerprint, maxName), text(r.Verdict, maxName), list(r.Classes), list(r.Columns), list(r.Masks),
+		r.Rows, r.Bytes, millis, text(r.SQLState, maxName), text(r.Reason, maxText), prev[:])
+	return fmt.Sprintf("%s,\"hash\":\"%x\"}\n", hashed, sha256.Sum256([]byte(hashed+"}")))
+}
+
+// What is encoded once for many records, and by one encoder behind another line, is
+// what each record alone would have been.
+func TestSharedMembersAreTheSame(t *testing.T) {
+	at := time.Date(2025, 3, 1, 23, 59, 59, 999_999_000, time.UTC)
+	e := encoder{seq: 8, hash: genesis}
+	seq, prev := uint64(8), genesis
+	for i, r := range []*Record{sample(), {}, {Event: EventLogin, User: "Zoë \"\x00\u202e"}, numbered(3), {Session: 1 << 63, Statement: "\n", Masks: []string{""}}} {
+		for j := range 3 {
+			r.Time = at.Add(time.Duration(i*j*j) * 300 * time.Millisecond) // seconds that stay, go on and go back
+			seq++
+			want := reference(r, at, seq, &prev)
+			given := r
+			if j > 0 {
+				given = shared(r)
+				given.User, given.Statement, given.Columns = "not looked at", "not looked at", []string{"not looked at"}
+			}
+			p := newPending(given, time.Now)
+			if got := string(e.append(nil, &p)); got != want {
+				t.Errorf("line is\n%s\nwant\n%s", got, want)
+			}
+			prev = e.hash
+		}
+	}
+}
+
+func TestMillis(t *testing.T) {
+	for _, v := range []float64{0, math.Copysign(0, -1), 0.0004, 0.0005, 0.0015, 0.001, 0.999, 1, 1.0005, 12.345, -1.5, 123456.789,
+		999999999999.999, 1e12, 1e15 + 0.125, 1e300, math.SmallestNonzeroFloat64, math.MaxFloat64} {
+		if got, want := string(appendMillis(nil, v)), strconv.FormatFloat(v, 'f', 3, 64); got != want {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+	for micros := int64(1); micros < 1e15; micros += micros/7 + 1 {
+		v := float64(micros) / 1000
+		if got, want := string(appendMillis(nil, v)), strconv.FormatFloat(v, 'f', 3, 64); got != want {
+			t.Errorf("%d µs: %s, want %s", micros, got, want)
+		}
+	}
 }
 
 // reread is s as encoding/json reads it back after our cut, by its own means.

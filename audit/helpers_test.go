@@ -22,6 +22,19 @@ func sample() *Record {
 	}
 }
 
+// appendRecord appends r as the line behind the one whose hash is prev.
+func appendRecord(dst []byte, r *Record, now time.Time, seq uint64, prev *digest) ([]byte, digest) {
+	e := encoder{seq: seq - 1, hash: *prev}
+	p := newPending(r, func() time.Time { return now })
+	return e.append(dst, &p), e.hash
+}
+
+// shared is r with what its session and statement have in common encoded already, and nowhere else.
+func shared(r *Record) *Record {
+	return &Record{Time: r.Time, Event: r.Event, Rows: r.Rows, Bytes: r.Bytes, DurationMS: r.DurationMS, SQLState: r.SQLState, Reason: r.Reason,
+		OfSession: EncodeSession(r), OfStatement: EncodeStatement(r)}
+}
+
 func openLog(t testing.TB, o Options) *Log {
 	t.Helper()
 	l, err := Open(o)

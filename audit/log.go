@@ -32,9 +32,7 @@ type Log struct {
 
 	mu       sync.Mutex // guards what Append touches
 	next     batch      // gathers what the committer takes next
-	spare    batch      // the committer's last, for its buffers
-	seq      uint64     // of the last record encoded
-	prev     digest     // its hash
+	spare    batch      // the committer's last, for its storage
 	err      error      // why the log is broken
 	refused  uint64     // records given an error since it broke
 	stopping bool
@@ -48,6 +46,7 @@ type Log struct {
 	result  error // of Close, once stopped
 
 	// The committer's own.
+	encoder encoder
 	out     sink
 	id      os.FileInfo // of out
 	written position    // the last whole record in the file
@@ -56,20 +55,18 @@ type Log struct {
 	synced  time.Time
 	failed  bool   // a write or sync failed: the end of the file needs repair
 	unsure  bool   // a sync failed: what is written since the last one may never reach the disk
-	rescue  *batch // records that a repair has to write anew
+	rescue  *lines // records that a repair has to write anew
 	foreign error  // another process changed the file: it is not touched any more
 
 	head headFile
 }
 
-// batch is a run of records and the callbacks to be told of them.
+// batch is a run of records and the callbacks to be told of them. The committer
+// encodes it: one after the other that costs half of what it costs between two statements.
 type batch struct {
-	buf     []byte
+	records []pending
 	waiters []waiter
-	records uint64
-	record  int // offset in buf of the last record
-	seq     uint64
-	hash    digest // the last record's
+	size    int // of the lines to come, in bytes; escapes are not foreseen
 }
 
 // waiter is a callback. err is set when its record came while the log was
@@ -122,8 +119,8 @@ func Open(o Options) (*Log, error) {
 	}
 	l := &Log{
 		file: o.File, opts: o, notes: from.notes,
-		seq: from.seq, prev: from.hash,
-		wake: make(chan struct{}, 1), lazy: make(chan struct{}, 1), reopens: make(chan chan error),
+		encoder: encoder{seq: from.seq, hash: from.hash},
+		wake:    make(chan struct{}, 1), lazy: make(chan struct{}, 1), reopens: make(chan chan error),
 		stop: make(chan struct{}), noHead: make(chan struct{}), stopped: make(chan struct{}),
 		out: o.wrap(f), id: id, written: from.position, durable: from.position, synced: time.Now(),
 	}
@@ -136,7 +133,7 @@ func Open(o Options) (*Log, error) {
 		l.append(opened(from.seq), nil)
 	}
 	if len(from.notes) > 0 {
-		l.append(&Record{Event: EventRecovered, Reason: strings.Join(from.notes, "; ")}, nil)
+		l.append(recovered(strings.Join(from.notes, "; ")), nil)
 	}
 	go l.commitLoop()
 	go l.headLoop()
@@ -152,12 +149,17 @@ func Open(o Options) (*Log, error) {
 }
 
 // opened is the first record of a file.
-func opened(last uint64) *Record {
+func opened(last uint64) pending {
 	r := &Record{Event: EventOpened, Reason: "new chain"}
 	if last > 0 {
 		r.Reason = fmt.Sprintf("the chain goes on from record %d of an earlier file", last)
 	}
-	return r
+	return newPending(r, time.Now)
+}
+
+// recovered is a record of what was set aside or lost.
+func recovered(reason string) pending {
+	return newPending(&Record{Event: EventRecovered, Reason: reason}, time.Now)
 }
 
 // barrier waits until what was appended before it is committed.
@@ -177,14 +179,16 @@ func (l *Log) barrier() error {
 // Notes tells what Open found and set aside, for the program's log; mostly nil.
 func (l *Log) Notes() []string { return l.notes }
 
-// Append encodes r, chains it and returns without waiting for the disk; r may
-// then be reused. It ignores r's Seq, Prev and Hash.
+// Append takes r for the chain and returns without waiting for the disk; r may
+// then be reused. It ignores r's Seq, Prev and Hash. It allocates nothing for a
+// record whose repeated members are encoded already (Record.OfSession, OfStatement).
 //
 // done (may be nil) is called once, by the committer goroutine, in the order
 // of the records: with nil when the record is durable (Options.Sync) or
 // written, with an error when it is not and will not be. It must not wait for
 // this Log and not call Close or Reopen; it may call Append.
 func (l *Log) Append(r *Record, done func(error)) {
+	p := newPending(r, time.Now)
 	l.mu.Lock()
 	switch {
 	case l.stopping:
@@ -193,12 +197,12 @@ func (l *Log) Append(r *Record, done func(error)) {
 			go done(ErrClosed) // the committer is gone; never from inside Append: the caller may hold a lock
 		}
 		return
-	case l.err == nil && len(l.next.buf) > l.opts.MaxPending:
+	case l.err == nil && l.next.size > l.opts.MaxPending:
 		l.err = fmt.Errorf("audit: the disk is too slow for %s: more than %d bytes wait to be written", l.file, l.opts.MaxPending)
 	}
-	first := len(l.next.buf) == 0
-	l.append(r, done)
-	urgent := done != nil || len(l.next.buf) >= gatherBytes
+	first := len(l.next.records) == 0
+	l.append(p, done)
+	urgent := done != nil || l.next.size >= gatherBytes
 	l.mu.Unlock()
 	switch {
 	case urgent:
@@ -212,7 +216,7 @@ func (l *Log) Append(r *Record, done func(error)) {
 }
 
 // append adds a record to the next batch; l.mu is held, or nobody knows l yet.
-func (l *Log) append(r *Record, done func(error)) {
+func (l *Log) append(p pending, done func(error)) {
 	b := &l.next
 	if done != nil {
 		b.waiters = append(b.waiters, waiter{done, l.err})
@@ -221,11 +225,8 @@ func (l *Log) append(r *Record, done func(error)) {
 		l.refused++
 		return
 	}
-	start := len(b.buf)
-	b.buf, l.prev = appendRecord(b.buf, r, time.Now(), l.seq+1, &l.prev)
-	l.seq++
-	b.records++
-	b.record, b.seq, b.hash = start, l.seq, l.prev
+	b.records = append(b.records, p)
+	b.size += p.size()
 }
 
 // signal wakes the committer.

@@ -150,7 +150,7 @@ func TestGroupCommit(t *testing.T) {
 	l.Append(numbered(0), func(error) { all.Done() })
 	for { // until the committer has taken the first record
 		l.mu.Lock()
-		taken := len(l.next.buf) == 0
+		taken := len(l.next.records) == 0
 		l.mu.Unlock()
 		if taken {
 			break
@@ -303,7 +303,7 @@ func TestHeadUnwritable(t *testing.T) {
 
 func TestAppendAllocatesNothing(t *testing.T) {
 	l := openLog(t, Options{File: tempLog(t)})
-	r := sample()
+	r := shared(sample())
 	done := make(chan error, 1)
 	tell := func(err error) { done <- err }
 	if n := testing.AllocsPerRun(2000, func() { l.Append(r, tell); <-done }); n != 0 {

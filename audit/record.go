@@ -52,4 +52,9 @@ type Record struct {
 	Reason      string    `json:"reason"`
 	Prev        string    `json:"prev"` // set by Append: hash of the record before, hex; 64 zeros in the first
 	Hash        string    `json:"hash"` // set by Append: SHA-256 of the line without this member, hex
+
+	// The members from session to database, and from statement to masks, encoded
+	// already: they are written as they are, and the fields of that name are not
+	// looked at. For those who append many records of one session or statement.
+	OfSession, OfStatement Members `json:"-"`
 }

@@ -63,7 +63,7 @@ func (l *Log) settle(change bool) error {
 		b := l.next
 		l.next, l.spare = l.spare, batch{}
 		if change && l.err == nil {
-			l.append(opened(l.seq), nil)
+			l.append(opened(l.encoder.seq+uint64(len(b.records))), nil)
 			begun = true
 		}
 		l.mu.Unlock()
@@ -88,13 +88,13 @@ func (l *Log) settle(change bool) error {
 	defer l.mu.Unlock()
 	reason := fmt.Sprintf("the log was broken: %v; %d records were not written", l.err, l.refused)
 	if l.failed {
-		l.seq, l.prev = l.written.seq, l.written.hash
+		l.encoder.seq, l.encoder.hash = l.written.seq, l.written.hash
 	}
 	l.err, l.refused, l.failed, l.foreign = nil, 0, false, nil
 	if !begun && (change || l.written.size == 0) {
-		l.append(opened(l.seq), nil)
+		l.append(opened(l.encoder.seq), nil)
 	}
-	l.append(&Record{Event: EventRecovered, Reason: reason}, nil)
+	l.append(recovered(reason), nil)
 	return nil
 }
 
@@ -141,9 +141,9 @@ func (l *Log) repair() error {
 	if l.unsure && l.written.size > l.durable.size {
 		// After a failed sync the kernel may take the pages for clean and never
 		// write them: write them anew. They are kept here until that has worked.
-		l.rescue = &batch{buf: make([]byte, l.written.size-l.durable.size),
-			seq: l.written.seq, hash: l.written.hash, record: int(l.written.record - l.durable.size)}
-		if _, err := l.out.ReadAt(l.rescue.buf, l.durable.size); err != nil {
+		l.rescue = &lines{text: make([]byte, l.written.size-l.durable.size),
+			seq: l.written.seq, hash: l.written.hash, last: int(l.written.record - l.durable.size)}
+		if _, err := l.out.ReadAt(l.rescue.text, l.durable.size); err != nil {
 			l.rescue = nil
 			return fmt.Errorf("audit: %w", err)
 		}

@@ -166,7 +166,12 @@ func searchPath(array string, s *catalog.Snapshot, user string) []string {
 func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans []*sqlparse.Plan) *session.Verdict {
 	v := &session.Verdict{Generation: b.generation, Temp: q.Temp.Version(), Statements: make([]*session.Statement, len(plans))}
 	for i, p := range plans {
-		v.Statements[i] = j.statement(b, role, q, p)
+		s := j.statement(b, role, q, p)
+		s.Seal()
+		if s.Behind != nil {
+			s.Behind.Seal()
+		}
+		v.Statements[i] = s
 	}
 	return v
 }

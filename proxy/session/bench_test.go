@@ -20,6 +20,7 @@ func (fixedJudge) Changed()                                          {}
 // bench plays an exchange over and over: what the client sends, what the server answers.
 func bench(b *testing.B, clear bool, client, server []byte, setup ...[]byte) {
 	st := &Statement{Action: Mask, Tag: "SELECT", Rows: true}
+	st.Seal()
 	if !clear {
 		rw := wire.NewRowRewriter([]wire.Cell{{Masker: starMask{}}, {}})
 		st.Compile = func([]wire.Field, masking.Session) (*wire.RowRewriter, *wire.Error) { return rw, nil }

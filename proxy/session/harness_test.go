@@ -71,6 +71,7 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 		}
 		tag, _, _ := strings.Cut(strings.ToUpper(sql), " ")
 		st := &Statement{Action: Pass, Tag: tag, Audit: AuditInfo{Statement: sql, Verdict: "pass"}}
+		defer st.Seal()
 		switch {
 		case strings.Contains(sql, "secret"):
 			st.Action, st.Refusal = Refuse, wire.Refused("42501", "refused", "", "", 0)
@@ -113,6 +114,18 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 		maskedInputs(v, q.SQL)
 	}
 	return v, nil
+}
+
+// sameEncoded is r, of which what is encoded already has to say the same as its fields.
+func sameEncoded(t testing.TB, r *audit.Record) audit.Record {
+	t.Helper()
+	if r.OfSession != audit.EncodeSession(r) {
+		t.Errorf("the session's encoded members are not those of %+v", r)
+	}
+	if r.OfStatement != (audit.Members{}) && r.OfStatement != audit.EncodeStatement(r) {
+		t.Errorf("the statement's encoded members are not those of %+v", r)
+	}
+	return *r
 }
 
 // step is one exchange: what arrives, and what has to leave after it.
@@ -170,7 +183,7 @@ func (sc *script) run(t *testing.T, label string, cut func(step int, b []byte) [
 				return
 			}
 			s.Records(func(r *audit.Record, wait bool) {
-				records = append(records, record{*r, wait})
+				records = append(records, record{sameEncoded(t, r), wait})
 				if wait {
 					waiting++
 				}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 
+	"pgveil/audit"
 	"pgveil/masking"
 	"pgveil/sqlparse"
 	"pgveil/wire"
@@ -68,6 +69,7 @@ type Statement struct {
 	Names     sqlparse.NameEffect  // what it does to the meaning of names afterwards
 	Temp      *sqlparse.TempEffect // what it does to the session's temporary relations; nil for nothing
 	Audit     AuditInfo
+	members   audit.Members // Audit encoded, see Seal
 
 	Refers []sqlparse.Reference // prepared statements and cursors that it refers to by name
 	Change sqlparse.NameChange  // what it does to such names when it succeeds
@@ -106,4 +108,13 @@ type AuditInfo struct {
 	Columns     []string
 	Masks       []string
 	Reason      string
+}
+
+// Seal encodes Audit once for the records of every execution; it must not be changed
+// afterwards. Without it each record encodes it anew.
+func (st *Statement) Seal() { st.members = st.Audit.members() }
+
+func (i *AuditInfo) members() audit.Members {
+	return audit.EncodeStatement(&audit.Record{Statement: i.Statement, Fingerprint: i.Fingerprint, Verdict: i.Verdict,
+		Classes: i.Classes, Columns: i.Columns, Masks: i.Masks})
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"pgveil/audit"
 	"pgveil/wire"
 )
 
@@ -171,7 +172,7 @@ func (s *Session) setting(name, value string) {
 	case "standard_conforming_strings":
 		s.standardStrings = value == "on"
 	case "application_name":
-		s.application = value
+		s.application, s.whose = value, audit.Members{}
 	}
 }
 

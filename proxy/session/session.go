@@ -110,7 +110,8 @@ type Session struct {
 	fields   []wire.Field
 	types    []uint32
 	records  []record
-	waits    int // records that output waits for
+	whose    audit.Members // what every record says of the session; zero: not encoded since it changed
+	waits    int           // records that output waits for
 
 	decision  decision
 	path      searchPath

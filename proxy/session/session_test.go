@@ -340,6 +340,25 @@ func TestAuditFailure(t *testing.T) {
 	}
 }
 
+// What is encoded once of a session follows its application_name.
+func TestRecordsFollowApplicationName(t *testing.T) {
+	s := New(Config{Judge: &fakeJudge{}, Clear: true, Application: "first"})
+	for _, name := range []string{"first", "second", "second", "first"} {
+		s.Client(epoch, query("set application_name"))
+		s.Server(epoch, join(status("application_name", name), tag("SET"), ready('I')))
+		n := 0
+		s.Records(func(r *audit.Record, _ bool) {
+			n++
+			if sameEncoded(t, r); r.Application != name {
+				t.Errorf("the record names %q, want %q", r.Application, name)
+			}
+		})
+		if n != 1 {
+			t.Fatalf("%d records", n)
+		}
+	}
+}
+
 // A long result is recorded before it ends, and once more with its figures.
 func TestEarlyRecord(t *testing.T) {
 	s := New(Config{Judge: &fakeJudge{}, Clear: true, BeforeResult: true})

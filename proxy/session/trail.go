@@ -14,6 +14,7 @@ type execution struct {
 	recorded bool // before its result
 	stmt     *Statement
 	info     *AuditInfo
+	members  audit.Members // what info says, if that is encoded already
 	started  time.Time
 	rows     int64
 	bytes    int64
@@ -30,13 +31,15 @@ type record struct {
 // unexamined is recorded of a statement of which nothing is known.
 var unexamined = AuditInfo{Statement: sqlparse.UnparsedText, Verdict: "pass", Reason: "the statement was not examined"}
 
+var unexaminedMembers = unexamined.members()
+
 // begin notes that the result of the head's statement begins, and holds it back
 // until it is recorded. It returns false when the session is over.
 func (s *Session) begin(h *entry) bool {
 	if s.run.active || h == nil {
 		return !s.terminated
 	}
-	r := execution{active: true, started: h.started, info: &unexamined}
+	r := execution{active: true, started: h.started, info: &unexamined, members: unexaminedMembers}
 	switch h.kind {
 	case kQuery:
 		if h.verdict != nil {
@@ -56,10 +59,10 @@ func (s *Session) begin(h *entry) bool {
 		}
 	}
 	if r.stmt != nil {
-		r.info = &r.stmt.Audit
+		r.info, r.members = &r.stmt.Audit, r.stmt.members
 	}
 	if h.reveal != nil {
-		r.info = &h.reveal.info
+		r.info, r.members = &h.reveal.info, audit.Members{}
 	}
 	s.run = r
 	if s.cfg.BeforeResult {
@@ -94,7 +97,7 @@ func (s *Session) finish(h *entry, sqlstate string, rows int64) {
 	if s.muted != nil && sqlstate == "" {
 		sqlstate, reason = s.muted.Code, s.muted.Name
 	}
-	s.record(event, r.info, r.started, rows, r.bytes, sqlstate, reason, !r.recorded)
+	s.record(event, r.info, r.members, r.started, rows, r.bytes, sqlstate, reason, !r.recorded)
 	if changes(r.stmt) {
 		s.cfg.Judge.Changed()
 	}
@@ -109,7 +112,7 @@ func (s *Session) recordEarly() {
 	if !s.cfg.BeforeResult || !s.run.active || s.run.recorded || s.terminated {
 		return
 	}
-	s.record(audit.EventStatement, s.run.info, s.run.started, 0, 0, "", s.run.info.Reason, true)
+	s.record(audit.EventStatement, s.run.info, s.run.members, s.run.started, 0, 0, "", s.run.info.Reason, true)
 	s.run.recorded = true
 }
 
@@ -131,7 +134,7 @@ func (s *Session) recordRefusal(h *entry) {
 	if reason == "" || info == &unexamined {
 		reason = h.refusal.Name
 	}
-	s.record(audit.EventRefusal, &refused, h.started, 0, 0, h.refusal.Code, reason, true)
+	s.record(audit.EventRefusal, &refused, audit.Members{}, h.started, 0, 0, h.refusal.Code, reason, true)
 }
 
 // recordClose records what ends with the session.
@@ -147,20 +150,26 @@ func (s *Session) recordClose(e *wire.Error) {
 	if e != nil {
 		sqlstate = e.Code
 	}
-	s.record(event, r.info, r.started, r.rows, r.bytes, sqlstate, "the session ended before the statement did", false)
+	s.record(event, r.info, r.members, r.started, r.rows, r.bytes, sqlstate, "the session ended before the statement did", false)
 }
 
-func (s *Session) record(event string, info *AuditInfo, started time.Time, rows, bytes int64, sqlstate, reason string, wait bool) {
+func (s *Session) record(event string, info *AuditInfo, members audit.Members, started time.Time, rows, bytes int64, sqlstate, reason string, wait bool) {
 	wait = wait && s.cfg.BeforeResult
 	if wait {
 		s.waits++
 	}
-	s.records = append(s.records, record{wait: wait, Record: audit.Record{
+	s.records = append(s.records, record{})
+	r := &s.records[len(s.records)-1]
+	*r = record{wait: wait, Record: audit.Record{
 		Time: s.now, Event: event, Session: s.cfg.ID, User: s.cfg.User, Role: s.cfg.Role, Client: s.cfg.Client,
 		Application: s.application, Database: s.cfg.Database,
 		Statement: info.Statement, Fingerprint: info.Fingerprint, Verdict: info.Verdict,
 		Classes: info.Classes, Columns: info.Columns, Masks: info.Masks,
 		Rows: rows, Bytes: bytes, DurationMS: float64(s.now.Sub(started).Microseconds()) / 1000,
-		SQLState: sqlstate, Reason: reason,
-	}})
+		SQLState: sqlstate, Reason: reason, OfStatement: members,
+	}}
+	if s.whose == (audit.Members{}) {
+		s.whose = audit.EncodeSession(&r.Record)
+	}
+	r.OfSession = s.whose
 }
