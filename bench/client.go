@@ -86,14 +86,14 @@ func (c *client) authenticate(scram *auth.Client, code uint32, data []byte) (*au
 		if err != nil {
 			return nil, err
 		}
-		scram = auth.NewClient(auth.Credentials{Password: password}, mechanisms, nil)
+		scram = auth.NewClient(mechanisms, nil)
 		mechanism, first, err := scram.First()
 		if err != nil {
 			return nil, err
 		}
 		return scram, c.send(wire.AppendSASLInitialResponse(nil, mechanism, first))
 	case authenticationSASLContinue:
-		final, err := scram.Final(data)
+		final, err := scram.Final(data, auth.Credentials{Password: password})
 		if err != nil {
 			return nil, err
 		}

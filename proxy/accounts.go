@@ -66,6 +66,14 @@ type candidate struct {
 	mapped       bool   // named by the configuration
 }
 
+// upstreamUser is the account on the server that a user's session would have.
+func (a *accounts) upstreamUser(user string) string {
+	if m, mapped := a.mapped[user]; mapped {
+		return m.upstreamUser
+	}
+	return user
+}
+
 // find looks a user up. Every user costs one lookup on the server, also one that the
 // configuration names and one that does not exist, so that the time tells nothing.
 func (set *settings) find(ctx context.Context, user string) (candidate, error) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"pgveil/audit"
 	"pgveil/proxy/auth"
@@ -185,7 +186,7 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 		c.peer.out = wire.AppendNegotiateProtocolVersion(c.peer.out, min(start.Minor, wire.ProtocolMinor), start.Options)
 	}
 	c.peer.exact = false // what the client sends from here on is its own, whoever reads it
-	server := c.settings.upstream.begin(ctx)
+	server := c.settings.upstream.begin(ctx, c.opening(params))
 	defer server.drop()
 	who, keys, err := c.authenticate(ctx)
 	if err != nil {
@@ -262,6 +263,15 @@ func isFalse(s string) bool {
 // SASLFinal stays in the output, to leave together with what follows it.
 func (c *connection) authenticate(ctx context.Context) (candidate, auth.Keys, error) {
 	fail := func(err error) (candidate, auth.Keys, error) { return candidate{}, auth.Keys{}, err }
+	var binding []byte
+	if c.tls != nil {
+		binding = c.settings.tls.binding
+	}
+	// The client works out its answer while the verifier is looked up.
+	c.peer.out = wire.AppendAuthenticationSASL(c.peer.out, auth.Mechanisms(binding)...)
+	if err := c.peer.flush(); err != nil {
+		return fail(err)
+	}
 	who, err := c.settings.find(ctx, c.info.User)
 	if err != nil {
 		if unreachable(err) {
@@ -269,12 +279,7 @@ func (c *connection) authenticate(ctx context.Context) (candidate, auth.Keys, er
 		}
 		return fail(wire.VerifierUnreadable(err))
 	}
-	var binding []byte
-	if c.tls != nil {
-		binding = c.settings.tls.binding
-	}
 	x := auth.NewServer(who.verifier, who.doomed, binding)
-	c.peer.out = wire.AppendAuthenticationSASL(c.peer.out, x.Mechanisms()...)
 	body, err := c.saslResponse()
 	if err != nil {
 		return fail(err)
@@ -333,6 +338,24 @@ func (c *connection) saslError(who candidate, err error) error {
 	return wire.PasswordFailed(c.info.User).WithInternal(errors.New(why))
 }
 
+// startupParams are the contents of the StartupMessage to the server.
+func (c *connection) startupParams(user string, params []wire.Param) []wire.Param {
+	if c.settings.upstream.addHost {
+		params = addHost(params, c.info.Client)
+	}
+	return append([]wire.Param{{Name: "user", Value: user}, {Name: "database", Value: c.info.Database}}, params...)
+}
+
+// opening is what the StartupMessage will be whatever the client's role: with it the login to the server begins
+// while the client proves who it is. It is nil when that depends on the role.
+func (c *connection) opening(params []wire.Param) []wire.Param {
+	masked, err := maskedSettings(params)
+	if err != nil || !sameSettings(masked, params) || !utf8.ValidString(c.info.User) {
+		return nil
+	}
+	return c.startupParams(c.settings.accounts.upstreamUser(c.info.User), masked)
+}
+
 // enter logs in to the server and tells the client that it is in.
 func (c *connection) enter(ctx context.Context, h *handover, server *dialling, start *wire.Startup, params []wire.Param, who candidate, keys auth.Keys) (err error) {
 	if !h.binding.Clear {
@@ -344,10 +367,7 @@ func (c *connection) enter(ctx context.Context, h *handover, server *dialling, s
 	if who.password == "" {
 		credentials.Keys = &keys
 	}
-	if c.settings.upstream.addHost {
-		params = addHost(params, c.info.Client)
-	}
-	params = append([]wire.Param{{Name: "user", Value: who.upstreamUser}, {Name: "database", Value: c.info.Database}}, params...)
+	params = c.startupParams(who.upstreamUser, params)
 	up, err := c.settings.upstream.login(ctx, server, params, who.upstreamUser, credentials, who.password != "")
 	if err != nil {
 		return c.upstreamError(h, who, err)

@@ -53,7 +53,7 @@ func saslFirst(t testing.TB, c net.Conn, user string) string {
 	b := &bareLogin{TB: t, peer: peer{Conn: c}}
 	b.send(startupPacket(0, "user", user, "database", "postgres"))
 	b.expect(wire.Authentication)
-	_, first, err := auth.NewClient(auth.Credentials{}, []string{auth.MechanismSCRAM}, nil).First()
+	_, first, err := auth.NewClient([]string{auth.MechanismSCRAM}, nil).First()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,14 +73,14 @@ func (b *bareLogin) login(password string) map[byte][][]byte {
 	if err != nil {
 		b.Fatal(err)
 	}
-	x := auth.NewClient(auth.Credentials{Password: password}, mechanisms, nil)
+	x := auth.NewClient(mechanisms, nil)
 	mechanism, first, err := x.First()
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.send(wire.AppendSASLInitialResponse(nil, mechanism, first))
 	_, data, _ = wire.ParseAuthentication(b.expect(wire.Authentication))
-	final, err := x.Final(data)
+	final, err := x.Final(data, auth.Credentials{Password: password})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestHostileServer(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			}()
 			u := newTestUpstream(l.Addr().(*net.TCPAddr).Port)
-			_, err = u.login(t.Context(), u.begin(t.Context()), nil, "alice", auth.Credentials{Password: "p", Keys: nil}, c.known)
+			_, err = u.login(t.Context(), u.begin(t.Context(), nil), nil, "alice", auth.Credentials{Password: "p", Keys: nil}, c.known)
 			e, ok := err.(*wire.Error)
 			if !ok || e.Code != c.code {
 				t.Errorf("got %v", err)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,6 +30,7 @@ type upstream struct {
 	direct  bool        // the connection begins with the TLS handshake
 	minor   uint16      // of the newest protocol version to ask for
 	addHost bool        // application_name gets the client's address
+	asks    methods
 }
 
 func newUpstream(c config.Upstream) (*upstream, error) {
@@ -121,73 +123,6 @@ type upstreamSession struct {
 	extra    []byte // read after ReadyForQuery
 }
 
-// dialling is a connection to the server that is being made.
-type dialling struct {
-	cancel context.CancelFunc
-	result chan dialled
-	taken  bool
-}
-
-type dialled struct {
-	net.Conn
-	err error
-}
-
-// begin dials in the background: the server gets its process ready while the client
-// proves who it is.
-func (u *upstream) begin(ctx context.Context) *dialling {
-	ctx, cancel := context.WithCancel(ctx)
-	d := &dialling{cancel: cancel, result: make(chan dialled, 1)}
-	go func() {
-		c, err := u.dial(ctx)
-		d.result <- dialled{c, err}
-	}()
-	return d
-}
-
-// take waits for the connection.
-func (d *dialling) take() (net.Conn, error) {
-	r := <-d.result
-	d.taken = true
-	return r.Conn, r.err
-}
-
-// drop closes the connection, unless it has been taken.
-func (d *dialling) drop() {
-	d.cancel()
-	if d.taken {
-		return
-	}
-	go func() {
-		if r := <-d.result; r.err == nil {
-			r.Close()
-		}
-	}()
-}
-
-// login logs in over a connection as the credentials' owner. An error is a *wire.Error: the
-// server's own, as it is, or one that tells the client nothing of the inside.
-func (u *upstream) login(ctx context.Context, d *dialling, params []wire.Param, user string, c auth.Credentials, known bool) (*upstreamSession, error) {
-	conn, err := d.take()
-	if err != nil {
-		return nil, wire.UpstreamUnreachable(err)
-	}
-	stop := interruptOnDone(ctx, conn)
-	l := &serverLogin{peer: peer{Conn: conn}, minor: u.minor, user: user, credentials: c, hasPassword: known}
-	s, err := l.run(params)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		conn.Close()
-		if e := wireError(err); e != nil {
-			return nil, e
-		}
-		return nil, wire.UpstreamUnreachable(err)
-	}
-	return s, nil
-}
-
 // serverLogin is the client's side of one login.
 type serverLogin struct {
 	peer
@@ -196,57 +131,88 @@ type serverLogin struct {
 	credentials auth.Credentials
 	hasPassword bool // the password is configured: md5 and, under TLS, cleartext are possible
 	scram       *auth.Client
+	early       bool         // the client has not yet proved who it is
+	challenge   []byte       // what ask left to be answered: server-first-message
+	challenged  time.Time    // when it came
+	other       bool         // the server lets the user in without SCRAM
+	params      []wire.Param // of the StartupMessage
+	session     *upstreamSession
 	settled     bool // the protocol version is
 	proven      bool // AuthenticationOk was seen
 	greeted     int  // bytes of greeting and status
 }
 
-func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
+// start sends the StartupMessage.
+func (l *serverLogin) start(params []wire.Param) error {
+	l.params, l.session = params, &upstreamSession{conn: l.Conn}
 	l.out = wire.AppendStartup(l.out, l.minor, params)
-	if err := l.flush(); err != nil {
+	return l.flush()
+}
+
+// ask begins the login and goes on until the server wants a proof: nothing happens in the
+// user's name. The error is errOtherMethod when the server asks for another or none.
+func (l *serverLogin) ask(params []wire.Param) error {
+	l.early = true
+	err := l.start(params)
+	for err == nil && l.challenge == nil {
+		_, err = l.step()
+	}
+	l.early = false
+	return err
+}
+
+// run goes through the login, or through what ask has left of it.
+func (l *serverLogin) run(params []wire.Param) (*upstreamSession, error) {
+	var done bool
+	var err error
+	if l.challenge != nil {
+		err = l.prove(l.challenge)
+	} else {
+		err = l.start(params)
+	}
+	for err == nil && !done {
+		done, err = l.step()
+	}
+	if err != nil {
 		return nil, err
 	}
-	s := &upstreamSession{conn: l.Conn}
-	for {
-		typ, body, err := l.message(maxLoginMessage)
-		if err != nil {
-			return nil, err
-		}
-		switch typ {
-		case wire.ErrorResponse:
-			e, err := wire.ParseError(body)
-			if err != nil {
-				return nil, wire.UpstreamProtocolViolation(err)
-			}
-			return nil, e.AsFatal()
-		case wire.NoticeResponse:
-			// A collation's changed version, what a login trigger says.
-			if err := l.greet(s, typ, body); err != nil {
-				return nil, err
-			}
-		case wire.NegotiateProtocolVersion:
-			if err := l.negotiated(body); err != nil {
-				return nil, wire.UpstreamProtocolViolation(err)
-			}
-		case wire.Authentication:
-			l.settled = true
-			if l.proven {
-				return nil, wire.UpstreamProtocolViolation(errors.New("authentication request after AuthenticationOk"))
-			}
-			if err := l.authenticate(body); err != nil {
-				return nil, err
-			}
-		case wire.ParameterStatus, wire.BackendKeyData, wire.ReadyForQuery:
-			if !l.proven {
-				return nil, wire.UpstreamProtocolViolation(fmt.Errorf("message %q before AuthenticationOk", typ))
-			}
-			if done, err := l.settle(s, typ, body); done || err != nil {
-				return s, err
-			}
-		default:
-			return nil, wire.UpstreamProtocolViolation(fmt.Errorf("message type %d during the login", typ))
-		}
+	return l.session, nil
+}
+
+// step deals with one message. It is done at ReadyForQuery.
+func (l *serverLogin) step() (done bool, err error) {
+	typ, body, err := l.message(maxLoginMessage)
+	if err != nil {
+		return false, err
 	}
+	switch typ {
+	case wire.ErrorResponse:
+		e, err := wire.ParseError(body)
+		if err != nil {
+			return false, wire.UpstreamProtocolViolation(err)
+		}
+		return false, e.AsFatal()
+	case wire.NoticeResponse:
+		// A collation's changed version, what a login trigger says.
+		return false, l.greet(typ, body)
+	case wire.NegotiateProtocolVersion:
+		if err := l.negotiated(body); err != nil {
+			return false, wire.UpstreamProtocolViolation(err)
+		}
+		return false, nil
+	case wire.Authentication:
+		l.settled = true
+		if l.proven {
+			return false, wire.UpstreamProtocolViolation(errors.New("authentication request after AuthenticationOk"))
+		}
+		return false, l.authenticate(body)
+	case wire.ParameterStatus, wire.BackendKeyData, wire.ReadyForQuery:
+		if !l.proven {
+			return false, wire.UpstreamProtocolViolation(fmt.Errorf("message %q before AuthenticationOk", typ))
+		}
+		return l.settle(typ, body)
+	}
+	return false, wire.UpstreamProtocolViolation(fmt.Errorf("message type %d during the login", typ))
 }
 
 // negotiated takes the server's word for the protocol version. It may only be
@@ -266,16 +232,17 @@ func (l *serverLogin) negotiated(body []byte) error {
 }
 
 // greet keeps a message for the client.
-func (l *serverLogin) greet(s *upstreamSession, typ byte, body []byte) error {
+func (l *serverLogin) greet(typ byte, body []byte) error {
 	if l.greeted += wire.HeaderSize + len(body); l.greeted > maxLoginMessage {
 		return wire.UpstreamProtocolViolation(errors.New("the server says too much during the login"))
 	}
-	s.greeting = wire.AppendMessage(s.greeting, typ, body)
+	l.session.greeting = wire.AppendMessage(l.session.greeting, typ, body)
 	return nil
 }
 
 // settle takes the messages between AuthenticationOk and ReadyForQuery.
-func (l *serverLogin) settle(s *upstreamSession, typ byte, body []byte) (done bool, err error) {
+func (l *serverLogin) settle(typ byte, body []byte) (done bool, err error) {
+	s := l.session
 	const maxStatuses = 200 // PostgreSQL reports some fifteen
 	switch typ {
 	case wire.ParameterStatus:
@@ -287,7 +254,7 @@ func (l *serverLogin) settle(s *upstreamSession, typ byte, body []byte) (done bo
 			return false, wire.UpstreamProtocolViolation(errors.New("too many ParameterStatus messages"))
 		}
 		s.status = append(s.status, wire.Param{Name: string(name), Value: string(value)})
-		return false, l.greet(s, typ, body)
+		return false, l.greet(typ, body)
 	case wire.BackendKeyData:
 		pid, key, err := wire.ParseBackendKeyData(body)
 		if err != nil {
@@ -314,6 +281,16 @@ func (l *serverLogin) authenticate(body []byte) error {
 		return wire.UpstreamProtocolViolation(errors.New("the server left the SCRAM exchange before proving itself"))
 	}
 	switch code {
+	case wire.AuthSASL, wire.AuthSASLContinue, wire.AuthSASLFinal:
+	default:
+		if l.scram == nil {
+			l.other = true
+		}
+		if l.early {
+			return errOtherMethod
+		}
+	}
+	switch code {
 	case wire.AuthOK:
 		l.proven = true
 		return nil
@@ -334,14 +311,11 @@ func (l *serverLogin) authenticate(body []byte) error {
 		if l.scram != nil {
 			return wire.UpstreamProtocolViolation(errors.New("a second SASL exchange"))
 		}
-		if !l.hasPassword && l.credentials.Keys == nil {
-			return errors.New("the server asks for a password and none is configured")
-		}
 		mechanisms, err := wire.ParseSASLMechanisms(data)
 		if err != nil {
 			return wire.UpstreamProtocolViolation(err)
 		}
-		l.scram = auth.NewClient(l.credentials, mechanisms, endPoint(l.Conn))
+		l.scram = auth.NewClient(mechanisms, endPoint(l.Conn))
 		mechanism, first, err := l.scram.First()
 		if err != nil {
 			return err
@@ -357,14 +331,27 @@ func (l *serverLogin) authenticate(body []byte) error {
 			}
 			return nil
 		}
-		final, err := l.scram.Final(data)
-		if err != nil {
-			return fmt.Errorf("SCRAM login to the server: %w", err)
+		if l.early {
+			l.challenge, l.challenged = bytes.Clone(data), time.Now()
+			return nil
 		}
-		l.out = wire.AppendSASLResponse(l.out, final)
+		return l.prove(data)
 	default:
 		return fmt.Errorf("the server asks for authentication method %d, which is not supported: set scram-sha-256 in pg_hba.conf", code)
 	}
+	return l.flush()
+}
+
+// prove answers server-first-message.
+func (l *serverLogin) prove(challenge []byte) error {
+	if !l.hasPassword && l.credentials.Keys == nil {
+		return errors.New("the server asks for a password and none is configured")
+	}
+	final, err := l.scram.Final(challenge, l.credentials)
+	if err != nil {
+		return fmt.Errorf("SCRAM login to the server: %w", err)
+	}
+	l.out = wire.AppendSASLResponse(l.out, final)
 	return l.flush()
 }
 

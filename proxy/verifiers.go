@@ -158,7 +158,12 @@ func (s *verifierSource) connection(ctx context.Context) (c *verifierConn, reuse
 }
 
 func (s *verifierSource) read(ctx context.Context, c *verifierConn, user string) (stored, error) {
-	r := c.ExecParams(ctx, s.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
+	// A context that can end would cost a goroutine, with its changes of threads.
+	stop := interruptOnDone(ctx, c.Conn())
+	r := c.ExecParams(context.Background(), s.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
+	if !stop() && r.Err == nil {
+		r.Err = ctx.Err()
+	}
 	if r.Err != nil {
 		return stored{}, r.Err
 	}

@@ -18,10 +18,9 @@ type Credentials struct {
 
 // Client is the client side of one SCRAM exchange.
 type Client struct {
-	credentials Credentials
-	binding     []byte // nil: the connection has no channel to bind to
-	newNonce    func() string
-	name        string // of the n attribute; PostgreSQL takes the user from the startup packet, so it stays empty
+	binding  []byte // nil: the connection has no channel to bind to
+	newNonce func() string
+	name     string // of the n attribute; PostgreSQL takes the user from the startup packet, so it stays empty
 
 	state      clientState
 	gs2        string
@@ -50,8 +49,8 @@ var (
 
 // NewClient starts an exchange. Mechanisms is the server's list. Binding is the
 // tls-server-end-point data of the connection, nil without TLS.
-func NewClient(c Credentials, mechanisms []string, binding []byte) *Client {
-	return &Client{credentials: c, mechanisms: mechanisms, binding: binding, newNonce: randomNonce}
+func NewClient(mechanisms []string, binding []byte) *Client {
+	return &Client{mechanisms: mechanisms, binding: binding, newNonce: randomNonce}
 }
 
 // First returns the chosen mechanism and client-first-message.
@@ -76,8 +75,8 @@ func (c *Client) First() (mechanism string, data []byte, err error) {
 	return mechanism, []byte(c.gs2 + c.bare), nil
 }
 
-// Final takes server-first-message and returns client-final-message.
-func (c *Client) Final(data []byte) ([]byte, error) {
+// Final takes server-first-message and returns client-final-message. Nothing before it needs the credentials.
+func (c *Client) Final(data []byte, credentials Credentials) ([]byte, error) {
 	if c.state != clientWantsFirst {
 		return nil, errOrder
 	}
@@ -90,9 +89,9 @@ func (c *Client) Final(data []byte) ([]byte, error) {
 		return nil, errors.New("the server's SCRAM nonce does not continue ours")
 	}
 	var client, server Key
-	if k := c.credentials.Keys; k != nil {
+	if k := credentials.Keys; k != nil {
 		client, server = k.Client, k.Server
-	} else if client, server, err = passwordKeys(c.credentials.Password, m.salt, m.iterations); err != nil {
+	} else if client, server, err = passwordKeys(credentials.Password, m.salt, m.iterations); err != nil {
 		return nil, err
 	}
 	stored := sha256.Sum256(client[:])

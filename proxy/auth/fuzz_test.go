@@ -50,12 +50,12 @@ func FuzzClient(f *testing.F) {
 	f.Add("r=,s=,i=", "e=other-error")
 	f.Fuzz(func(t *testing.T, first, final string) {
 		k := rfcKeys
-		c := NewClient(Credentials{Keys: &k}, []string{MechanismSCRAM}, nil)
+		c := NewClient([]string{MechanismSCRAM}, nil)
 		c.newNonce = func() string { return rfcClientNonce }
 		if _, _, err := c.First(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Final([]byte(first)); err != nil {
+		if _, err := c.Final([]byte(first), Credentials{Keys: &k}); err != nil {
 			return
 		}
 		if c.Finish([]byte(final)) == nil {

@@ -63,14 +63,14 @@ func TestRFC7677Client(t *testing.T) {
 		"keys":     {Keys: &Keys{Client: client, Server: server}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewClient(cred, []string{MechanismSCRAMPlus, MechanismSCRAM}, nil)
+			c := NewClient([]string{MechanismSCRAMPlus, MechanismSCRAM}, nil)
 			c.newNonce = func() string { return rfcClientNonce }
 			c.name = "user"
 			mechanism, first, err := c.First()
 			if err != nil || mechanism != MechanismSCRAM || string(first) != rfcClientFirst {
 				t.Fatalf("%s %q %v", mechanism, first, err)
 			}
-			final, err := c.Final([]byte(rfcServerFirst))
+			final, err := c.Final([]byte(rfcServerFirst), cred)
 			if err != nil || string(final) != rfcClientFinal {
 				t.Fatalf("%q %v", final, err)
 			}
@@ -97,12 +97,12 @@ func TestClientRefusesServer(t *testing.T) {
 		{"empty", rfcServerFirst, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cl := NewClient(Credentials{Password: "pencil"}, []string{MechanismSCRAM}, nil)
+			cl := NewClient([]string{MechanismSCRAM}, nil)
 			cl.newNonce = func() string { return rfcClientNonce }
 			if _, _, err := cl.First(); err != nil {
 				t.Fatal(err)
 			}
-			_, err := cl.Final([]byte(c.first))
+			_, err := cl.Final([]byte(c.first), Credentials{Password: "pencil"})
 			if err == nil {
 				err = cl.Finish([]byte(c.final))
 			}
@@ -114,7 +114,7 @@ func TestClientRefusesServer(t *testing.T) {
 }
 
 // exchange runs a client against a server and returns the first error of either.
-func exchange(s *Server, c *Client) error {
+func exchange(s *Server, c *Client, credentials Credentials) error {
 	mechanism, first, err := c.First()
 	if err != nil {
 		return err
@@ -123,7 +123,7 @@ func exchange(s *Server, c *Client) error {
 	if err != nil {
 		return err
 	}
-	cf, err := c.Final(sf)
+	cf, err := c.Final(sf, credentials)
 	if err != nil {
 		return err
 	}
@@ -165,9 +165,9 @@ func TestExchange(t *testing.T) {
 			s := NewServer(c.verifier, c.doomed, c.server)
 			mechanisms := c.clientMechanisms
 			if mechanisms == nil {
-				mechanisms = s.Mechanisms()
+				mechanisms = Mechanisms(c.server)
 			}
-			err := exchange(s, NewClient(Credentials{Password: c.password}, mechanisms, c.client))
+			err := exchange(s, NewClient(mechanisms, c.client), Credentials{Password: c.password})
 			var shown *Error
 			switch {
 			case c.want == nil && err != nil:

@@ -73,9 +73,9 @@ func randomNonce() string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// Mechanisms lists what the server offers, the preferred one first.
-func (s *Server) Mechanisms() []string {
-	if s.binding != nil {
+// Mechanisms lists what a server offers, the preferred one first. Binding is as for [NewServer].
+func Mechanisms(binding []byte) []string {
+	if binding != nil {
 		return []string{MechanismSCRAMPlus, MechanismSCRAM}
 	}
 	return []string{MechanismSCRAM}
