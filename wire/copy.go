@@ -59,9 +59,12 @@ type CopyLayout struct {
 
 // CopyRewriter rewrites the rows of one COPY, wherever its data is cut into messages.
 type CopyRewriter struct {
-	layout *CopyLayout
-	tuples *RowRewriter // binary
-	limit  int
+	layout  *CopyLayout
+	tuples  *RowRewriter // binary
+	columns []copyColumn // text, CSV: those that are masked
+	marked  [256]bool    // text, CSV: bytes for which a value is not written as it is
+	mark    byte         // text, CSV: without it in a row, its fields are what stands between the delimiters
+	limit   int
 
 	carry  []byte // the beginning of a row
 	pos    int    // of it, how much scan has seen
@@ -72,6 +75,12 @@ type CopyRewriter struct {
 	value  []byte // scratch: a cell, unescaped
 	masked []byte // scratch: a cell, masked
 	other  []byte // scratch: a cell that another one's mask sees
+}
+
+// copyColumn is a column that is masked.
+type copyColumn struct {
+	skip   int // columns that pass before this one
+	column int
 }
 
 type copyStage uint8
@@ -102,7 +111,24 @@ var (
 
 // NewCopyRewriter returns a rewriter that holds up to limit bytes of a row.
 func NewCopyRewriter(l *CopyLayout, limit int) *CopyRewriter {
-	r := &CopyRewriter{layout: l, limit: limit}
+	r := &CopyRewriter{layout: l, limit: limit, mark: '\\'}
+	for i := range l.Cells {
+		if l.Cells[i].Masker == nil {
+			continue
+		}
+		skip := i
+		if n := len(r.columns); n > 0 {
+			skip -= r.columns[n-1].column + 1
+		}
+		r.columns = append(r.columns, copyColumn{skip, i})
+	}
+	special := []byte{'\b', '\t', '\n', '\v', '\f', '\r', '\\', l.Delimiter}
+	if l.Format == CopyCSV {
+		special, r.mark = []byte{'\n', '\r', l.Quote, l.Delimiter}, l.Quote
+	}
+	for _, c := range special {
+		r.marked[c] = true
+	}
 	switch {
 	case l.Format == CopyBinary:
 		r.tuples = NewRowRewriter(l.Cells)
@@ -185,16 +211,44 @@ func (r *CopyRewriter) scan(b []byte) (end int, err error) {
 func (r *CopyRewriter) scanCSV(b []byte) (end int) {
 	l := r.layout
 	state := r.state
-	for i := r.pos; i < len(b); i++ {
+	i := r.pos
+	if state == scanField || state == scanPlain {
+		// Mostly nothing is quoted, and the row ends with the line.
+		line := b[i:]
+		n := bytes.IndexByte(line, '\n')
+		if n >= 0 {
+			line = line[:n]
+		}
+		if bytes.IndexByte(line, l.Quote) < 0 {
+			if n >= 0 {
+				return i + n + 1
+			}
+			if len(line) > 0 {
+				r.state = scanPlain
+				if line[len(line)-1] == l.Delimiter {
+					r.state = scanField
+				}
+			}
+			r.pos = len(b)
+			return 0
+		}
+	}
+	for ; i < len(b); i++ {
 		c := b[i]
 		switch state {
 		case scanQuoted:
-			switch {
+			n := r.nextQuote(b[i:])
+			if n < 0 {
+				i = len(b) - 1
+				continue
+			}
+			i += n
+			switch c = b[i]; {
 			case c == l.Quote && l.Quote == l.Escape:
 				state = scanQuote
 			case c == l.Quote:
 				state = scanPlain
-			case c == l.Escape:
+			default:
 				state = scanEscaped
 			}
 			continue
@@ -221,6 +275,22 @@ func (r *CopyRewriter) scanCSV(b []byte) (end int) {
 	}
 	r.pos, r.state = len(b), state
 	return 0
+}
+
+// nextQuote finds the next quote or escape character.
+func (r *CopyRewriter) nextQuote(b []byte) int {
+	l := r.layout
+	n := bytes.IndexByte(b, l.Quote)
+	if l.Escape == l.Quote {
+		return n
+	}
+	if n >= 0 {
+		b = b[:n]
+	}
+	if e := bytes.IndexByte(b, l.Escape); e >= 0 {
+		return e
+	}
+	return n
 }
 
 // copySignature begins the binary format; flags and an extension without anything follow.
@@ -288,6 +358,9 @@ func (r *CopyRewriter) row(dst, row []byte) ([]byte, error) {
 		return r.header(dst, row)
 	}
 	r.rows++
+	if bytes.IndexByte(row, r.mark) < 0 {
+		return r.plainRow(dst, row)
+	}
 	run, pos := 0, 0 // row[run:pos] passes, not yet copied
 	last := len(r.layout.Cells) - 1
 	var other []byte // of the last cell that saw another one
@@ -313,9 +386,66 @@ func (r *CopyRewriter) row(dst, row []byte) ([]byte, error) {
 					return dst, err
 				}
 			}
-			dst = r.mask(dst, i, value, other, null)
+			if dst, err = r.mask(dst, i, value, other, null); err != nil {
+				return dst, err
+			}
 		}
 		pos = end + 1
+	}
+	return append(dst, row[run:]...), nil
+}
+
+// plainRow is row for a text or CSV row in which nothing is escaped or quoted.
+func (r *CopyRewriter) plainRow(dst, row []byte) ([]byte, error) {
+	delimiter := r.layout.Delimiter
+	line := row[:len(row)-1]
+	run, pos := 0, 0 // row[run:pos] passes, not yet copied
+	last := len(r.layout.Cells) - 1
+	var other []byte // of the last cell that saw another one
+	otherColumn := -1
+	for _, m := range r.columns {
+		for range m.skip {
+			n := bytes.IndexByte(line[pos:], delimiter)
+			if n < 0 {
+				return dst, errRowColumns
+			}
+			pos += n + 1
+		}
+		end := len(line)
+		if n := bytes.IndexByte(line[pos:], delimiter); n >= 0 {
+			end = pos + n
+		}
+		if (end < len(line)) != (m.column < last) {
+			return dst, errRowColumns
+		}
+		value := row[pos:end:end]
+		c := &r.layout.Cells[m.column]
+		null := string(value) == r.layout.Null
+		if !null || c.Nulls {
+			dst = append(dst, row[run:pos]...)
+			run = end
+			var err error
+			if c.Pair != nil && c.Other != otherColumn {
+				if other, err = r.column(row, c.Other); err != nil {
+					return dst, err
+				}
+				otherColumn = c.Other
+			}
+			if dst, err = r.mask(dst, m.column, value, other, null); err != nil {
+				return dst, err
+			}
+		}
+		pos = end + 1
+		if m.column == last {
+			return append(dst, row[run:]...), nil
+		}
+	}
+	rest := last // columns after the one at pos
+	if n := len(r.columns); n > 0 {
+		rest -= r.columns[n-1].column + 1
+	}
+	if bytes.Count(line[pos:], []byte{delimiter}) != rest {
+		return dst, errRowColumns
 	}
 	return append(dst, row[run:]...), nil
 }
@@ -349,21 +479,41 @@ func (r *CopyRewriter) column(row []byte, column int) ([]byte, error) {
 }
 
 // mask appends the masked form of a cell.
-func (r *CopyRewriter) mask(dst []byte, i int, value, other []byte, null bool) []byte {
+func (r *CopyRewriter) mask(dst []byte, i int, value, other []byte, null bool) ([]byte, error) {
 	if null {
 		value = nil
 	} else if value == nil {
 		value = []byte{}
 	}
-	out, ok := r.layout.Cells[i].mask(r.masked[:0], value, other)
-	if !ok {
-		return append(dst, r.layout.Null...)
+	at := len(dst)
+	out, ok := r.layout.Cells[i].mask(dst, value, other)
+	switch {
+	case !ok:
+		return append(dst, r.layout.Null...), nil
+	case len(out) < at:
+		return dst, errMasker
+	case r.asItIs(out[at:], i):
+		return out, nil
 	}
-	r.masked = out
+	r.masked = append(r.masked[:0], out[at:]...)
 	if r.layout.Format == CopyText {
-		return r.escape(dst, out)
+		return r.escape(out[:at], r.masked), nil
 	}
-	return r.quote(dst, out, r.layout.ForceQuote != nil && r.layout.ForceQuote[i])
+	return r.quote(out[:at], r.masked), nil
+}
+
+// asItIs reports whether a value of a column is written as it is.
+func (r *CopyRewriter) asItIs(value []byte, column int) bool {
+	for _, c := range value {
+		if r.marked[c] {
+			return false
+		}
+	}
+	l := r.layout
+	if l.Format == CopyText {
+		return true
+	}
+	return (l.ForceQuote == nil || !l.ForceQuote[column]) && string(value) != l.Null && (len(l.Cells) > 1 || string(value) != `\.`)
 }
 
 // field finds the end of the field at pos of a text or CSV row, and its value when that is wanted.
@@ -439,35 +589,43 @@ func (r *CopyRewriter) textField(row []byte, pos int, wanted bool) (end int, val
 func (r *CopyRewriter) csvField(row []byte, pos int, wanted bool) (end int, value []byte, null bool, err error) {
 	l := r.layout
 	if row[pos] != l.Quote {
-		for end = pos; row[end] != l.Delimiter && row[end] != '\n'; end++ {
-			if row[end] == l.Quote {
-				return 0, nil, false, errCopyRow
-			}
+		if end = bytes.IndexByte(row[pos:], l.Delimiter); end < 0 {
+			end = len(row) - 1
+		} else {
+			end += pos
+		}
+		if bytes.IndexByte(row[pos:end], l.Quote) >= 0 || row[end] != l.Delimiter && row[end] != '\n' {
+			return 0, nil, false, errCopyRow
 		}
 		raw := row[pos:end:end]
 		return end, raw, string(raw) == l.Null, nil
 	}
 	value = r.value[:0]
-	for i := pos + 1; i < len(row); i++ {
-		c := row[i]
-		switch {
+	for i := pos + 1; ; {
+		n := r.nextQuote(row[i:])
+		if n < 0 {
+			return 0, nil, false, errCopyRow
+		}
+		if wanted {
+			value = append(value, row[i:i+n]...)
+		}
+		i += n
+		switch c := row[i]; {
 		case c == l.Escape && i+1 < len(row) && (row[i+1] == l.Quote || row[i+1] == l.Escape):
-			i++
-			c = row[i]
+			if wanted {
+				value = append(value, row[i+1])
+			}
+			i += 2
 		case c == l.Quote:
 			r.value = value
 			if i+1 >= len(row) || row[i+1] != l.Delimiter && row[i+1] != '\n' {
 				return 0, nil, false, errCopyRow
 			}
 			return i + 1, value, false, nil
-		case c == l.Escape:
+		default:
 			return 0, nil, false, errCopyRow
 		}
-		if wanted {
-			value = append(value, c)
-		}
 	}
-	return 0, nil, false, errCopyRow
 }
 
 // escape appends a value as the text format has it.
@@ -495,17 +653,9 @@ func (r *CopyRewriter) escape(dst, value []byte) []byte {
 	return dst
 }
 
-// quote appends a value as CSV has it, in quotes when it has to be, or is told to be.
-func (r *CopyRewriter) quote(dst, value []byte, force bool) []byte {
+// quote appends a value in quotes.
+func (r *CopyRewriter) quote(dst, value []byte) []byte {
 	l := r.layout
-	quoted := force || string(value) == l.Null || len(l.Cells) == 1 && string(value) == `\.`
-	for i := 0; !quoted && i < len(value); i++ {
-		c := value[i]
-		quoted = c == l.Delimiter || c == l.Quote || c == '\n' || c == '\r'
-	}
-	if !quoted {
-		return append(dst, value...)
-	}
 	dst = append(dst, l.Quote)
 	for _, c := range value {
 		if c == l.Quote || c == l.Escape {

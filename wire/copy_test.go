@@ -333,6 +333,15 @@ func FuzzCopyRewriter(f *testing.F) {
 			if !bytes.Equal(whole, parts) || (err == nil) != (partsErr == nil) {
 				t.Fatalf("%q cut at %d: %q (%v), whole %q (%v)", data, cut, parts, partsErr, whole, err)
 			}
+			long := NewCopyRewriter(&l, 1<<16)
+			long.mark = '\n' // in every row: each is read as one with escapes and quotes
+			out, longErr := long.Append(nil, []byte(data))
+			if longErr == nil {
+				longErr = long.End()
+			}
+			if !bytes.Equal(whole, out) || err != longErr {
+				t.Fatalf("%q: %q (%v), read the long way %q (%v)", data, whole, err, out, longErr)
+			}
 			if cells[1].Masker == nil && !strings.HasPrefix(data, string(whole)) {
 				t.Fatalf("%q without masks: %q", data, whole)
 			}
@@ -346,9 +355,15 @@ func FuzzCopyRewriter(f *testing.F) {
 func BenchmarkCopyRewriter(b *testing.B) {
 	cells := make([]Cell, 8)
 	cells[2].Masker, cells[5].Masker = replaced("***"), replaced("0001-01-01")
-	values := [][]byte{[]byte("1234567"), []byte("finished"), []byte("123-45-6789"), []byte("some text of a note, not long"), nil, []byte("1970-02-03"), []byte("t"), []byte("99.95")}
-	for _, name := range []string{"text", "csv", "binary"} {
+	plain := [][]byte{[]byte("1234567"), []byte("finished"), []byte("123-45-6789"), []byte("some text of a note; not long"), []byte("x"), []byte("1970-02-03"), []byte("t"), []byte("99.95")}
+	marked := slices.Clone(plain) // of which text and CSV escape or quote something
+	marked[3], marked[4] = []byte("some text of a note, not long"), nil
+	for _, name := range []string{"text", "text plain", "csv", "csv plain", "binary"} {
 		b.Run(name, func(b *testing.B) {
+			name, values := name, marked
+			if cut, ok := strings.CutSuffix(name, " plain"); ok {
+				name, values = cut, plain
+			}
 			l := layouts()[name]
 			l.Cells = cells
 			r := NewCopyRewriter(l, 1<<20)
