@@ -2,8 +2,6 @@ package masking
 
 import (
 	"encoding/binary"
-	"math"
-	"strconv"
 	"time"
 )
 
@@ -15,13 +13,37 @@ const secondsPerDay = 86_400
 // civil is a day of the proleptic Gregorian calendar. Year 0 is 1 BC.
 type civil struct{ year, month, day int }
 
+// The calendar repeats after 400 years, an era. Years are counted from March here, so
+// that the leap day is the last.
+const (
+	daysPerEra   = 146_097
+	marchOfYear0 = -730_425 // 0000-03-01, in days from 2000-01-01
+)
+
 func civilFromDays(days int64) civil {
-	y, m, d := time.Unix(epochUnix+days*secondsPerDay, 0).UTC().Date()
-	return civil{y, int(m), d}
+	days -= marchOfYear0
+	era := floorDiv(days, daysPerEra)
+	day := int(days - era*daysPerEra)
+	year := (day - day/1460 + day/36524 - day/146096) / 365 // of the era
+	day -= 365*year + year/4 - year/100
+	month := (5*day + 2) / 153 // 0 is March; five months from it have 153 days, as have the next five
+	c := civil{year: year + int(era)*400, month: month + 3, day: day - (153*month+2)/5 + 1}
+	if c.month > 12 {
+		c.month -= 12
+		c.year++
+	}
+	return c
 }
 
+// days also takes a 13th month and days behind the month's end, as [time.Date] does.
 func (c civil) days() int64 {
-	return (time.Date(c.year, time.Month(c.month), c.day, 0, 0, 0, 0, time.UTC).Unix() - epochUnix) / secondsPerDay
+	year, month := int64(c.year), c.month-3
+	if month < 0 {
+		year, month = year-1, month+12
+	}
+	era := floorDiv(year, 400)
+	year -= era * 400
+	return marchOfYear0 + era*daysPerEra + year*365 + year/4 - year/100 + int64((153*month+2)/5+c.day-1)
 }
 
 // appendDate writes a date, in the session's style if as text.
@@ -136,12 +158,15 @@ func appendTime(dst []byte, micros int64) []byte {
 	return dst
 }
 
-// appendPadded writes n >= 0 with zeros in front up to the width.
+// appendPadded writes n >= 0 with zeros in front up to the width, which is at most 20.
 func appendPadded(dst []byte, n, width int) []byte {
-	for limit := int(math.Pow10(width - 1)); limit > 1 && n < limit; limit /= 10 {
-		dst = append(dst, '0')
+	var digits [20]byte
+	i := len(digits)
+	for ; n > 0 || i > len(digits)-width; n /= 10 {
+		i--
+		digits[i] = byte('0' + n%10)
 	}
-	return strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, digits[i:]...)
 }
 
 func floorDiv(a, b int64) int64 {

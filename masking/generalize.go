@@ -126,6 +126,9 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 	if cell == nil {
 		return d.redacted.MaskCell(dst, nil)
 	}
+	if d.family == famDate && d.format == textFormat {
+		return d.maskDateText(dst, cell)
+	}
 	days, within, ok := d.read(cell)
 	if ok {
 		days, within, ok = d.start(days, within)
@@ -134,6 +137,18 @@ func (d *dateCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 		return d.redacted.MaskCell(dst, nil)
 	}
 	return d.append(dst, days, within), true
+}
+
+// maskDateText is MaskCell for a date in text, which need not be counted in days.
+func (d *dateCell) maskDateText(dst, cell []byte) ([]byte, bool) {
+	c, ok := d.civil(cell)
+	if !ok || c.year < d.oldest || c.year > maxShownYear {
+		return d.redacted.MaskCell(dst, nil)
+	}
+	if c, ok = c.generalize(d.to); !ok {
+		return d.redacted.MaskCell(dst, nil)
+	}
+	return appendCivil(dst, d.style, c), true
 }
 
 // start moves a moment to the start of its year, month, decade, day or hour; false for one that must not show.

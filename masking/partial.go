@@ -12,6 +12,7 @@ type partialCell struct {
 	typ         Type
 	first, last int
 	hide        []byte // the hiding character, encoded
+	run         []byte // runLength of them
 	charset     charset
 	redacted    *constant
 }
@@ -26,8 +27,12 @@ func compilePartial(c Column, st style, redacted *constant) Cell {
 	if r > ' ' && r < utf8.RuneSelf || r >= utf8.RuneSelf && utf8.ValidRune(r) && st.charset == charsetUTF8 && c.Type.OID != oidName {
 		p.hide = utf8.AppendRune(nil, r)
 	}
+	p.run = bytes.Repeat(p.hide, runLength)
 	return p
 }
+
+// runLength is how many hiding characters are written at once.
+const runLength = 32
 
 // maxName is the length of a name in bytes (NAMEDATALEN - 1).
 const maxName = 63
@@ -62,15 +67,24 @@ func (p *partialCell) MaskCell(dst, cell []byte) ([]byte, bool) {
 		}
 	}
 	dst = append(dst, text[:head]...)
-	for range n - first - last {
-		dst = append(dst, p.hide...)
+	hidden := n - first - last
+	for ; hidden > runLength; hidden -= runLength {
+		dst = append(dst, p.run...)
 	}
+	dst = append(dst, p.run[:hidden*len(p.hide)]...)
 	dst = append(dst, text[tail:]...)
 	return appendPadding(dst, p.typ, n), true
 }
 
 // count counts characters. It refuses what is not text in the session's encoding.
 func (p *partialCell) count(text []byte) (int, bool) {
+	i := 0
+	for i < len(text) && text[i] != 0 && text[i] < utf8.RuneSelf {
+		i++
+	}
+	if i == len(text) && p.charset <= charsetOther { // ASCII is the same in all of them
+		return len(text), true
+	}
 	if bytes.IndexByte(text, 0) >= 0 {
 		return 0, false
 	}
