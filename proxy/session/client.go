@@ -128,7 +128,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 		// Its name is not looked for: under any name, nothing is known of it.
 		s.push(kParse)
 		s.definitions, s.unsynced = true, true
-		clear(s.stmts)
+		s.stmts.clear()
 	}
 }
 
@@ -404,10 +404,10 @@ func (s *Session) clearBind(prefix []byte) {
 	if !ok {
 		// Names that long are cut by the server. The audit trail says that nothing is
 		// known of the statement, rather than name another one.
-		clear(s.portals)
+		s.portals.clear()
 		return
 	}
-	if st := s.stmts[string(key(stmtName))]; st != nil {
+	if st := s.stmts.find(stmtName); st != nil {
 		p.stmt, p.verdict, p.s = st, st.verdict, st.stmt
 		if r := st.verdict.revealOf(); r != nil {
 			if msg, err := wire.ParseBind(prefix); err == nil {
@@ -419,13 +419,13 @@ func (s *Session) clearBind(prefix []byte) {
 }
 
 func (s *Session) bindPortal(e *entry, name []byte, p *portal) {
-	prev := s.portals[string(key(name))]
+	prev := s.portals.find(name)
 	e.portal, e.undo, e.prevPortal = p, 'P', prev
 	p.group = s.group
 	if len(name) > 0 {
 		e.name = string(key(name))
 	}
-	if prev == nil && len(s.portals) >= s.cfg.MaxStatements {
+	if prev == nil && s.portals.len() >= s.cfg.MaxStatements {
 		s.fatal(wire.TooMany("open portals", s.cfg.MaxStatements))
 		return
 	}

@@ -60,11 +60,11 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 	if len(msg.Name) > 0 {
 		e.name = string(key(msg.Name))
 	}
-	e.stmt, e.undo, e.prevStmt = p, 'S', s.stmts[e.name]
+	e.stmt, e.undo, e.prevStmt = p, 'S', s.stmts.get(e.name)
 	if e.prevStmt != nil {
 		s.q.say(e, msg.Name) // the server's error names it
 	}
-	if e.prevStmt == nil && len(s.stmts) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
+	if e.prevStmt == nil && s.stmts.len() >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
 		s.fatal(wire.TooMany("prepared statements", s.cfg.MaxStatements))
 		return true, nil
 	}
@@ -91,7 +91,7 @@ func (s *Session) clientBind(m, body []byte, stable bool) (ready bool, err error
 		s.refuseExtended(refusedName, nil, nameTooLong(), nil)
 		return true, nil
 	}
-	st := s.stmts[string(key(msg.Statement))]
+	st := s.stmts.find(msg.Statement)
 	if st != nil {
 		if refused, ready := s.anew(st); refused || !ready {
 			return ready, nil
@@ -239,7 +239,7 @@ func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err e
 		return true, err
 	}
 	if object == 'S' {
-		st := s.stmts[string(key(name))]
+		st := s.stmts.find(name)
 		if st != nil && s.masked {
 			// The server looks the statement's names up now, if ever: what they mean is noted.
 			if refused, ready := s.anew(st); refused || !ready {
@@ -254,7 +254,7 @@ func (s *Session) clientDescribe(m, body []byte, stable bool) (ready bool, err e
 		}
 	} else {
 		e := s.push(kDescribePortal)
-		if p := s.portals[string(key(name))]; p != nil {
+		if p := s.portals.find(name); p != nil {
 			e.portal, p.describing = p, true
 		} else {
 			s.q.say(e, name)
@@ -270,7 +270,7 @@ func (s *Session) clientExecute(m, body []byte, stable bool) (ready bool, err er
 	if err != nil {
 		return true, err
 	}
-	p := s.portals[string(key(name))]
+	p := s.portals.find(name)
 	if s.masked {
 		if p == nil || p.stmt == nil || p.dead || len(name) > maxName {
 			s.refuseExtended(refusedName, nil, wire.Refused("34000", fmt.Sprintf("portal \"%s\" does not exist", name[:min(len(name), maxName)]), "",
@@ -382,10 +382,10 @@ func (s *Session) clientClose(m, body []byte, stable bool) error {
 	e := s.push(kClose)
 	e.undo, e.name = object, string(key(name))
 	if object == 'S' {
-		e.prevStmt = s.stmts[e.name]
+		e.prevStmt = s.stmts.get(e.name)
 		s.setStatement(e.name, nil)
 	} else {
-		e.prevPortal = s.portals[e.name]
+		e.prevPortal = s.portals.get(e.name)
 		s.setPortal(e.name, nil)
 	}
 	s.toServer.pass(m, stable)

@@ -96,11 +96,11 @@ func (s *Session) behind(refs []sqlparse.Reference) []Named {
 		switch {
 		case r.Name == "":
 		case r.Cursor:
-			if p := s.portals[r.Name]; p != nil && p.stmt != nil && p.s != nil && !p.dead {
+			if p := s.portals.get(r.Name); p != nil && p.stmt != nil && p.s != nil && !p.dead {
 				named = append(named, Named{Named: sqlparse.Named{Reference: r, SQL: p.stmt.sql, ParamTypes: p.stmt.types, Path: p.path}, SearchPath: p.searchPath})
 			}
 		default:
-			if st := s.stmts[r.Name]; st != nil && st.stmt != nil {
+			if st := s.stmts.get(r.Name); st != nil && st.stmt != nil {
 				named = append(named, Named{Named: sqlparse.Named{Reference: r, SQL: st.sql, ParamTypes: st.types}})
 			}
 		}
@@ -132,10 +132,10 @@ func (s *Session) identities(refs []sqlparse.Reference) []any {
 	ids := make([]any, len(refs))
 	for i, r := range refs {
 		if r.Cursor {
-			if p := s.portals[r.Name]; p != nil {
+			if p := s.portals.get(r.Name); p != nil {
 				ids[i] = p
 			}
-		} else if st := s.stmts[r.Name]; st != nil {
+		} else if st := s.stmts.get(r.Name); st != nil {
 			ids[i] = st
 		}
 	}
@@ -154,10 +154,10 @@ func (s *Session) earlier(st *Statement) []*Statement {
 	var also []*Statement
 	for _, r := range st.Refers {
 		if r.Cursor {
-			if p := s.portals[r.Name]; p != nil && p.s != nil {
+			if p := s.portals.get(r.Name); p != nil && p.s != nil {
 				also = append(append(also, p.s), p.also...)
 			}
-		} else if p := s.stmts[r.Name]; p != nil {
+		} else if p := s.stmts.get(r.Name); p != nil {
 			also = append(also, p.also...)
 		}
 	}
@@ -167,7 +167,7 @@ func (s *Session) earlier(st *Statement) []*Statement {
 // renewBehind brings the prepared statements that a text executes up to the present, as renew does.
 func (s *Session) renewBehind(refs []sqlparse.Reference) (refusal *wire.Error, info *AuditInfo, ready bool) {
 	for _, r := range refs {
-		if st := s.stmts[r.Name]; !r.Cursor && st != nil && st.stmt != nil {
+		if st := s.stmts.get(r.Name); !r.Cursor && st != nil && st.stmt != nil {
 			if refusal, info, ready = s.renew(st); refusal != nil || !ready {
 				return refusal, info, ready
 			}
@@ -214,20 +214,20 @@ func (s *Session) nameMade(h *entry, st *Statement) {
 	if h.portal != nil && h.portal.stmt != nil {
 		p.types = h.portal.stmt.types // of a DECLARE
 	}
-	full := len(s.stmts) >= s.cfg.MaxStatements || len(s.portals) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes
+	full := s.stmts.len() >= s.cfg.MaxStatements || s.portals.len() >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes
 	if full && !s.masked {
 		s.dropName(c.Cursor, c.Name) // the record will not say what is behind it
 		return
 	}
 	if !c.Cursor {
-		if s.stmts[c.Name] == nil && len(s.stmts) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
+		if s.stmts.get(c.Name) == nil && s.stmts.len() >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
 			s.fatal(wire.TooMany("prepared statements", s.cfg.MaxStatements))
 			return
 		}
 		s.setStatement(c.Name, p)
 		return
 	}
-	if s.portals[c.Name] == nil && len(s.portals) >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
+	if s.portals.get(c.Name) == nil && s.portals.len() >= s.cfg.MaxStatements || s.sqlBytes+len(p.sql) > s.cfg.MaxMessageBytes {
 		s.fatal(wire.TooMany("open portals", s.cfg.MaxStatements))
 		return
 	}
@@ -255,13 +255,13 @@ func (s *Session) dropName(cursor bool, name string) {
 // dropKind drops all portals, or all prepared statements with a name.
 func (s *Session) dropKind(cursor bool) {
 	if cursor {
-		for name, p := range s.portals {
+		for name, p := range s.portals.all() {
 			p.dead = true
 			s.setPortal(name, nil)
 		}
 		return
 	}
-	for name := range s.stmts {
+	for name := range s.stmts.all() {
 		if name != "" {
 			s.setStatement(name, nil)
 		}
@@ -271,7 +271,7 @@ func (s *Session) dropKind(cursor bool) {
 // endCursors drops the cursors that end with the transaction.
 func (s *Session) endCursors(committed bool) {
 	s.saved, s.failure = savepoints{}, false
-	for name, p := range s.portals {
+	for name, p := range s.portals.all() {
 		if p.cursor == nil || p.cursor.committed {
 			continue
 		}
@@ -291,7 +291,7 @@ func (s *Session) leaveSavepoint(name string, rollback bool) {
 		at--
 	}
 	lost := at < 0 || s.saved.lost
-	for key, p := range s.portals {
+	for key, p := range s.portals.all() {
 		if p.cursor == nil || p.cursor.committed || !lost && p.cursor.level <= at {
 			continue
 		}

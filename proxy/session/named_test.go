@@ -47,7 +47,7 @@ func TestSavepointsAndCursors(t *testing.T) {
 		}
 		left := ""
 		for _, name := range []string{"a", "b"} {
-			if s.portals[name] != nil {
+			if s.portals.get(name) != nil {
 				left += name
 			}
 		}
@@ -69,7 +69,7 @@ func TestNamesBeyondTheLimit(t *testing.T) {
 		t.Errorf("%d savepoints are kept, want %d", len(s.saved.names), maxSavepoints)
 	}
 	s.nameChanged(h, &Statement{Change: sqlparse.NameChange{Op: sqlparse.NameRollbackTo, Reference: sqlparse.Reference{Name: "s"}}}, nil)
-	if len(s.portals) != 0 {
+	if s.portals.len() != 0 {
 		t.Error("a cursor is left of which it is not known whether it still exists")
 	}
 }

@@ -265,27 +265,21 @@ func (p *portal) disown() {
 }
 
 func (s *Session) setStatement(name string, p *prepared) {
-	if old := s.stmts[name]; old != nil {
+	if old := s.stmts.get(name); old != nil {
 		s.sqlBytes -= len(old.sql)
 	}
-	if p == nil {
-		delete(s.stmts, name)
-		return
+	if p != nil {
+		s.sqlBytes += len(p.sql)
 	}
-	s.sqlBytes += len(p.sql)
-	s.stmts[name] = p
+	s.stmts.set(name, p)
 }
 
 func (s *Session) setPortal(name string, p *portal) {
-	if old := s.portals[name]; old != nil && old.cursor != nil {
+	if old := s.portals.get(name); old != nil && old.cursor != nil {
 		s.sqlBytes -= len(old.stmt.sql)
 	}
 	if p != nil && p.cursor != nil {
 		s.sqlBytes += len(p.stmt.sql)
 	}
-	if p == nil {
-		delete(s.portals, name)
-		return
-	}
-	s.portals[name] = p
+	s.portals.set(name, p)
 }

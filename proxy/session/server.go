@@ -401,14 +401,14 @@ func (s *Session) ready(m, body []byte, stable bool) {
 // transactionEnded drops what ends with a transaction.
 func (s *Session) transactionEnded() {
 	s.endCursors(!s.failure)
-	for name, p := range s.portals {
+	for name, p := range s.portals.all() {
 		if !p.bound {
 			continue // of a Bind that is still under way
 		}
 		if p.cursor != nil && p.cursor.committed {
 			continue
 		}
-		delete(s.portals, name)
+		s.portals.set(name, nil)
 		p.dead = true
 		if s.q.len() == 0 {
 			s.release(p)

@@ -87,8 +87,8 @@ type Session struct {
 	toServer outbox
 
 	q        queue
-	stmts    map[string]*prepared
-	portals  map[string]*portal
+	stmts    byName[prepared]
+	portals  byName[portal]
 	saved    savepoints
 	failure  bool // an error since the transaction, or the last rollback in it, began
 	free     []*portal
@@ -152,7 +152,6 @@ func New(cfg Config) *Session {
 	def(&cfg.MaxStatements, defaultStatements)
 	s := &Session{
 		cfg: cfg, masked: !cfg.Clear, status: 'I', application: cfg.Application,
-		stmts: map[string]*prepared{}, portals: map[string]*portal{},
 		free: make([]*portal, 0, 4),
 	}
 	s.toClient.hold = -1
