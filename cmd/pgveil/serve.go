@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -88,9 +89,13 @@ func startProxy(ctx context.Context, cfg *config.Config, log *slog.Logger) (*run
 	if err != nil {
 		return nil, err
 	}
-	trail, err := audit.Open(audit.Options{File: cfg.Audit.File, Sync: cfg.Audit.Durability == config.DurabilityBeforeResult})
+	durable := cfg.Audit.Durability == config.DurabilityBeforeResult
+	trail, err := audit.Open(audit.Options{File: cfg.Audit.File, Sync: durable})
 	if err != nil {
 		return nil, err
+	}
+	if durable {
+		spareProcessor()
 	}
 	for _, note := range trail.Notes() {
 		log.Warn("audit", "note", note)
@@ -116,6 +121,17 @@ func startProxy(ctx context.Context, cfg *config.Config, log *slog.Logger) (*run
 		r.err = r.server.Serve(ctx)
 	}()
 	return r, nil
+}
+
+// spareProcessor gives the Go runtime one processor more than a machine of one or
+// two has, unless the environment says how many. The audit log's committer is in a
+// sync most of the time. Where that leaves none idle, the runtime's monitor takes
+// the committer's processor away and polls every few microseconds to do so, which
+// costs a fifth of all processor time.
+func spareProcessor() {
+	if n := runtime.GOMAXPROCS(0); n <= 2 && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(n + 1)
+	}
 }
 
 func loadKeys(cfg *config.Config) (*masking.Keys, error) {
