@@ -32,7 +32,6 @@ func (s *Server) carry(h *handover, done func(error)) transport.Carried {
 		MaxStatementBytes: int(c.Limits.MaxStatementBytes),
 		MaxRowBytes:       int(c.Limits.MaxRowBytes),
 	})
-	x.Begin(time.Now())
 	if len(h.upstream.extra) > 0 {
 		x.Server(time.Now(), h.upstream.extra)
 	}

@@ -85,10 +85,15 @@ func (s *Session) decideBehind(sql []byte, extended bool, types []uint32, behind
 
 // decideNamed decides with what is behind the names that the text refers to; nil: not looked up.
 func (s *Session) decideNamed(sql []byte, extended bool, types []uint32, behind bool, refs []sqlparse.Reference, named []Named) (v *Verdict, refusal *wire.Error, ready bool) {
+	path := s.path.now
+	nameless := s.masked && path == "" && !extended && !behind && s.status == 'I' && s.q.len() == 0 && s.probing.state == probeNone && namesNothing(sql)
+	if nameless {
+		path = noPath
+	}
 	if d := s.decision; d.state == decisionMade {
 		s.decision = decision{}
 		// It is the one asked for, or nothing that may be used.
-		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == s.path.now &&
+		if d.query.SQL == string(sql) && d.query.Extended == extended && slices.Equal(d.query.ParamTypes, types) && d.query.SearchPath == path &&
 			d.query.Temp.Version() == s.temp.Version() && d.query.Behind == behind && sameNamed(d.query.Named, named) {
 			if d.verdict == nil && d.err == nil {
 				d.err = errNoVerdict
@@ -119,12 +124,15 @@ func (s *Session) decideNamed(sql []byte, extended bool, types []uint32, behind 
 			}
 			return nil, e, true
 		}
-		if e, ready := s.learnPath(); e != nil || !ready {
-			return nil, e, ready
+		if !nameless {
+			if e, ready := s.learnPath(); e != nil || !ready {
+				return nil, e, ready
+			}
+			path = s.path.now
 		}
 	}
 	q := Query{
-		SQL: unsafe.String(unsafe.SliceData(sql), len(sql)), SearchPath: s.path.now,
+		SQL: unsafe.String(unsafe.SliceData(sql), len(sql)), SearchPath: path,
 		Extended: extended, ParamTypes: types, Temp: s.temp, Named: named, Behind: behind,
 	}
 	if v, ok := s.cfg.Judge.Lookup(q); ok && v != nil {

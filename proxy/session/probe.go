@@ -78,6 +78,29 @@ func (s *Session) learnPath() (refusal *wire.Error, ready bool) {
 	return nil, false
 }
 
+// noPath is the shortest search path there is.
+const noPath = "{pg_catalog}"
+
+// namesNothing reports whether a text is SELECT and a whole number, which means the same under every search path.
+// Clients ask it to see whether the server answers: a session in which nothing else is asked needs no probe.
+func namesNothing(sql []byte) bool {
+	const (
+		word = "select"
+		most = 9 // digits of an integer
+	)
+	sql = bytes.Trim(sql, " \t\r\n")
+	if len(sql) <= len(word) || !bytes.EqualFold(sql[:len(word)], []byte(word)) || sql[len(word)] != ' ' {
+		return false
+	}
+	digits := bytes.TrimLeft(bytes.TrimSuffix(sql[len(word):], []byte{';'}), " ")
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(digits) > 0 && len(digits) <= most
+}
+
 // probe sends a probe: the full one where there may be temporary relations.
 func (s *Session) probe(full bool) {
 	sql := pathSQL

@@ -168,15 +168,6 @@ func New(cfg Config) *Session {
 // Judge returns the session's judge, for the jobs.
 func (s *Session) Judge() Judge { return s.cfg.Judge }
 
-// Begin gives a session that has not seen a byte yet the chance to ask the server
-// something while the client makes up its mind.
-func (s *Session) Begin(now time.Time) {
-	s.now = now
-	if s.masked {
-		s.probe(false)
-	}
-}
-
 // Client takes bytes that the client sent. The session keeps what it cannot yet
 // deal with; b belongs to the caller again when it has taken the output.
 func (s *Session) Client(now time.Time, b []byte) {

@@ -29,6 +29,7 @@ func steps(parts ...[]step) []step {
 func TestScripts(t *testing.T) {
 	q := query("select ssn, city from patients")
 	result := join(columns("ssn", "city"), row("123-45-6789", "Bonn"), row("987", "Ulm"), tag("SELECT 2"), ready('I'))
+	one := join(columns("?column?"), row("1"), tag("SELECT 1"), ready('I'))
 	masked := join(columns("ssn", "city"), row("***********", "Bonn"), row("***", "Ulm"), tag("SELECT 2"), ready('I'))
 	extended := join(parse("", "select ssn from patients"), bind("", ""), describeP, execute("", 0), syncMsg)
 	extendedResult := join(parsed, bound, columns("ssn"), row("123"), tag("SELECT 1"), ready('I'))
@@ -149,6 +150,19 @@ func TestScripts(t *testing.T) {
 			}),
 			check: func(t *testing.T, _ *Session, j *fakeJudge) {
 				if got := strings.Join(j.paths, " "); got != "{pg_catalog,public} {x} {x,y}" {
+					t.Errorf("decided under %s", got)
+				}
+			}},
+		{name: "masked: nothing is asked of the server before a statement names something", steps: steps([]step{
+			{client: query("SELECT 1;"), toServer: query("SELECT 1;")},
+			{server: one, toClient: one},
+		}, first(q, q), []step{
+			{server: result, toClient: masked},
+			{client: query("SELECT 1;"), toServer: query("SELECT 1;")},
+			{server: one, toClient: one},
+		}),
+			check: func(t *testing.T, _ *Session, j *fakeJudge) {
+				if got := strings.Join(j.paths, " "); got != "{pg_catalog} {pg_catalog,public}" {
 					t.Errorf("decided under %s", got)
 				}
 			}},
@@ -388,5 +402,18 @@ func TestEarlyRecord(t *testing.T) {
 	}
 	if strings.Join(events, " ") != "statement statement_end" {
 		t.Errorf("%q", events)
+	}
+}
+
+func TestNamesNothing(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"SELECT 1": true, "select  42 ": true, "\n Select 7;\n": true, "select 123456789": true,
+		"": false, "select": false, "select ": false, "select;": false, "select1": false, "select 1234567890": false, "select 1 x": false, "select 1, 2": false,
+		"select ssn": false, "select 1;;": false, "select 1; select 2": false, "select 1.5": false, "select 1::x": false, "select -1": false, "select @ 1": false,
+		"select 1--": false, "\u017felect 1": false, "table 1": false, "select\x001": false,
+	} {
+		if got := namesNothing([]byte(sql)); got != want {
+			t.Errorf("%q: %v", sql, got)
+		}
 	}
 }
