@@ -50,7 +50,7 @@ const (
 	// yieldEvery is how long the loop keeps its processor at most. The runtime's
 	// monitor takes a goroutine of over 10 ms for one that has to be stopped: it would
 	// take the processor away at each wait, and wake up 500 times a second to do so.
-	yieldEvery = 5 * time.Millisecond
+	yieldEvery = 8 * time.Millisecond
 )
 
 // post is something from another goroutine for a session of the loop.
