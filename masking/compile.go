@@ -156,3 +156,6 @@ func (c *constant) MaskCell(dst, _ []byte) ([]byte, bool) {
 	}
 	return append(dst, c.value...), true
 }
+
+// Constant marks the masker as one that gives the same for every cell.
+func (c *constant) Constant() {}

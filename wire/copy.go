@@ -81,6 +81,7 @@ type CopyRewriter struct {
 type copyColumn struct {
 	skip   int // columns that pass before this one
 	column int
+	whole  []byte // what every field becomes, escaped or quoted; nil: not known
 }
 
 type copyStage uint8
@@ -120,7 +121,7 @@ func NewCopyRewriter(l *CopyLayout, limit int) *CopyRewriter {
 		if n := len(r.columns); n > 0 {
 			skip -= r.columns[n-1].column + 1
 		}
-		r.columns = append(r.columns, copyColumn{skip, i})
+		r.columns = append(r.columns, copyColumn{skip: skip, column: i})
 	}
 	special := []byte{'\b', '\t', '\n', '\v', '\f', '\r', '\\', l.Delimiter}
 	if l.Format == CopyCSV {
@@ -128,6 +129,15 @@ func NewCopyRewriter(l *CopyLayout, limit int) *CopyRewriter {
 	}
 	for _, c := range special {
 		r.marked[c] = true
+	}
+	for i := range r.columns {
+		m := &r.columns[i]
+		if l.Format == CopyBinary {
+			break // tuples knows
+		}
+		if value, null := l.Cells[m.column].constant(); value != nil || null {
+			m.whole, _ = r.mask([]byte{}, m.column, nil, nil, true)
+		}
 	}
 	switch {
 	case l.Format == CopyBinary:
@@ -403,7 +413,8 @@ func (r *CopyRewriter) plainRow(dst, row []byte) ([]byte, error) {
 	last := len(r.layout.Cells) - 1
 	var other []byte // of the last cell that saw another one
 	otherColumn := -1
-	for _, m := range r.columns {
+	for i := range r.columns {
+		m := &r.columns[i]
 		for range m.skip {
 			n := bytes.IndexByte(line[pos:], delimiter)
 			if n < 0 {
@@ -431,7 +442,9 @@ func (r *CopyRewriter) plainRow(dst, row []byte) ([]byte, error) {
 				}
 				otherColumn = c.Other
 			}
-			if dst, err = r.mask(dst, m.column, value, other, null); err != nil {
+			if m.whole != nil {
+				dst = append(dst, m.whole...)
+			} else if dst, err = r.mask(dst, m.column, value, other, null); err != nil {
 				return dst, err
 			}
 		}

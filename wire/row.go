@@ -46,6 +46,30 @@ type CellMasker interface {
 	MaskCell(dst, cell []byte) (out []byte, ok bool)
 }
 
+// ConstantMasker is a CellMasker that gives the same for every cell, and for NULL.
+type ConstantMasker interface {
+	CellMasker
+	Constant()
+}
+
+// keepConstant is the length up to which a rewriter keeps what a ConstantMasker gives.
+const keepConstant = 64
+
+// constant gives what the masked form of every cell is; nil when it is not known.
+func (c *Cell) constant() (value []byte, null bool) {
+	if _, ok := c.Masker.(ConstantMasker); !ok || c.Pair != nil {
+		return nil, false
+	}
+	value, ok := c.Masker.MaskCell([]byte{}, nil)
+	if !ok {
+		return nil, true
+	}
+	if len(value) > keepConstant {
+		return nil, false
+	}
+	return value, false
+}
+
 // PairMasker is a CellMasker that sees another cell of the row, too: nil when that is NULL.
 type PairMasker interface {
 	MaskPair(dst, cell, other []byte) (out []byte, ok bool)
@@ -76,8 +100,9 @@ type RowRewriter struct {
 }
 
 type maskedCell struct {
-	skip int // columns that pass before this one
-	cell Cell
+	skip  int // columns that pass before this one
+	cell  Cell
+	whole []byte // what every cell becomes, with its length; nil: not known
 }
 
 // NewRowRewriter returns the rewriter for rows of exactly len(cells) columns.
@@ -88,12 +113,21 @@ func NewRowRewriter(cells []Cell) *RowRewriter {
 		if c.Masker == nil {
 			continue
 		}
-		r.masked = append(r.masked, maskedCell{skip: i - last - 1, cell: c})
+		m := maskedCell{skip: i - last - 1, cell: c}
+		if value, null := c.constant(); null {
+			m.whole = nullCell
+		} else if value != nil {
+			m.whole = append(binary.BigEndian.AppendUint32(nil, uint32(len(value))), value...)
+		}
+		r.masked = append(r.masked, m)
 		last = i
 	}
 	r.rest = len(cells) - last - 1
 	return r
 }
+
+// nullCell is NULL as a cell of a tuple.
+var nullCell = []byte{0xff, 0xff, 0xff, 0xff}
 
 // Columns returns the number of columns that a row must have.
 func (r *RowRewriter) Columns() int { return r.columns }
@@ -136,14 +170,20 @@ func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
 		if pos, ok = skipCells(body, pos, m.skip); !ok {
 			return dst[:start], errBadLength
 		}
-		dst = append(dst, body[run:pos]...)
+		if run < pos {
+			dst = append(dst, body[run:pos]...)
+		}
 		cell, next, ok := cellAt(body, pos)
 		if !ok {
 			return dst[:start], errBadLength
 		}
 		run, pos = next, next
 		if cell == nil && !m.cell.Nulls {
-			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			dst = append(dst, nullCell...)
+			continue
+		}
+		if m.whole != nil {
+			dst = append(dst, m.whole...)
 			continue
 		}
 		if m.cell.Pair != nil && m.cell.Other != otherColumn {
@@ -155,7 +195,7 @@ func (r *RowRewriter) appendTuple(dst, body []byte) ([]byte, error) {
 		at := len(dst)
 		out, notNull := m.cell.mask(append(dst, 0, 0, 0, 0), cell, other)
 		if !notNull {
-			dst = append(dst[:at], 0xff, 0xff, 0xff, 0xff)
+			dst = append(dst[:at], nullCell...)
 			continue
 		}
 		n := len(out) - at - 4
