@@ -405,20 +405,28 @@ func TestCopyInOrder(t *testing.T) {
 	}
 }
 
-// TestCopyInAbandoned: the client goes away amid its data, and nothing of it is kept.
+// TestCopyInAbandoned: the client goes away amid its data, or amid a message of it, and nothing of it is kept.
 func TestCopyInAbandoned(t *testing.T) {
 	db := sideDatabase(t, "CREATE TABLE t (id int); GRANT ALL ON t TO PUBLIC")
 	p := start(t, server, nil)
-	c, plain := p.veiledAndPlain(t, clinic.Developer, db, "")
-	w := onWire(t, c)
-	w.send(query("COPY t FROM STDIN"), &pgproto3.CopyData{Data: []byte("1\n2\n")})
-	w.until('G')
-	w.Close()
-	p.eventually("the server's session ends", func() bool {
-		r := plain.query(simple, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()")
-		return r.err == nil && string(r.rows[0][0]) == "0"
-	})
-	if r := plain.query(simple, "SELECT count(*) FROM t"); string(r.rows[0][0]) != "0" {
-		t.Errorf("%s rows are kept", r.rows[0][0])
+	for _, user := range []clinic.User{clinic.Developer, clinic.Clinician} {
+		for _, half := range []bool{false, true} {
+			c, plain := p.veiledAndPlain(t, user, db, "")
+			w := onWire(t, c)
+			w.send(query("COPY t FROM STDIN"), &pgproto3.CopyData{Data: []byte("1\n2\n")})
+			w.until('G')
+			if half {
+				w.write([]byte{'d', 0, 0, 0, 20, '3', '\n'})
+			}
+			w.Close()
+			p.eventually("the server's session ends", func() bool {
+				r := plain.query(simple, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()")
+				return r.err == nil && string(r.rows[0][0]) == "0"
+			})
+			if r := plain.query(simple, "SELECT count(*) FROM t"); string(r.rows[0][0]) != "0" {
+				t.Errorf("%s, half a message: %v: %s rows are kept", user.Name, half, r.rows[0][0])
+			}
+			plain.Close(t.Context())
+		}
 	}
 }

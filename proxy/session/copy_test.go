@@ -138,6 +138,25 @@ func TestCopyScripts(t *testing.T) {
 		{name: "copy in, another message amid the data", steps: steps(first(from, from), []step{
 			{server: in, toClient: in},
 			{client: join(copyData("1"), sel), toServer: join(copyData("1"), terminate), toClient: violation("unexpected message type during COPY from stdin")}}), closed: "08P01"},
+		{name: "copy in, the client goes away", steps: steps(first(from, from), []step{
+			{server: in, toClient: in},
+			{client: copyData("1"), toServer: copyData("1")},
+			{clientEOF: true, toServer: terminate}}), closed: "-",
+			events: []string{"statement copy t from stdin 0"}},
+		{name: "copy in, the client is gone when it begins", steps: steps(first(from, from), []step{
+			{clientEOF: true},
+			{server: in, toClient: in, toServer: terminate}}), closed: "-"},
+		{name: "copy in of a clear role, the client goes away", clear: true, steps: []step{
+			{client: from, toServer: from}, {server: in, toClient: in},
+			{client: copyData("1"), toServer: copyData("1")},
+			{clientEOF: true, toServer: terminate}}, closed: "-"},
+		{name: "copy in of a clear role, the client is gone when it begins", clear: true, steps: []step{
+			{client: from, toServer: from},
+			{clientEOF: true, toServer: terminate}, {server: in, toClient: in}}, closed: "-"},
+		{name: "copy in of a clear role, the client goes away in half a message", clear: true, steps: []step{
+			{client: from, toServer: from}, {server: in, toClient: in},
+			{client: copyData("12345678")[:9], toServer: copyData("12345678")[:9]},
+			{clientEOF: true}}, closed: "-"},
 		{name: "copy in after a result that was refused", steps: steps(first(query("copy fault to stdout; copy t from stdin"), query("copy fault to stdout; copy t from stdin")), []step{
 			{server: join(out, done, tag("COPY 0"), in), toClient: wire.AppendErrorResponse(nil, wire.WitnessDisagrees("number of columns")),
 				toServer: copyFail("an earlier result was refused")},

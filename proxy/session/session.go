@@ -320,6 +320,9 @@ func (s *Session) pump() {
 	}
 	switch {
 	case s.terminated:
+	case s.clientEOF && (s.copyIn && s.server.stream == 0 || s.client.stream > 0):
+		// Amid data, or in half a message, the server would not take a Terminate for one.
+		s.close(nil)
 	case s.clientEOF && !s.clientBlocked() && !s.lastWord:
 		// Whole messages are dealt with; half a one says nothing.
 		s.lastWord = true
