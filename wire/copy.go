@@ -112,40 +112,42 @@ var (
 
 // NewCopyRewriter returns a rewriter that holds up to limit bytes of a row.
 func NewCopyRewriter(l *CopyLayout, limit int) *CopyRewriter {
-	r := &CopyRewriter{layout: l, limit: limit, mark: '\\'}
-	for i := range l.Cells {
-		if l.Cells[i].Masker == nil {
-			continue
-		}
-		skip := i
-		if n := len(r.columns); n > 0 {
-			skip -= r.columns[n-1].column + 1
-		}
-		r.columns = append(r.columns, copyColumn{skip: skip, column: i})
+	r := &CopyRewriter{layout: l, limit: limit}
+	if l.Format == CopyBinary {
+		r.tuples = NewRowRewriter(l.Cells)
+		return r
 	}
+	r.prepare()
+	if l.Header == nil {
+		r.stage = copyBody
+	}
+	return r
+}
+
+// prepare works out what all rows of text and CSV have in common.
+func (r *CopyRewriter) prepare() {
+	l := r.layout
 	special := []byte{'\b', '\t', '\n', '\v', '\f', '\r', '\\', l.Delimiter}
+	r.mark = '\\'
 	if l.Format == CopyCSV {
 		special, r.mark = []byte{'\n', '\r', l.Quote, l.Delimiter}, l.Quote
 	}
 	for _, c := range special {
 		r.marked[c] = true
 	}
-	for i := range r.columns {
-		m := &r.columns[i]
-		if l.Format == CopyBinary {
-			break // tuples knows
+	last := -1
+	for i := range l.Cells {
+		c := &l.Cells[i]
+		if c.Masker == nil {
+			continue
 		}
-		if value, null := l.Cells[m.column].constant(); value != nil || null {
-			m.whole, _ = r.mask([]byte{}, m.column, nil, nil, true)
+		m := copyColumn{skip: i - last - 1, column: i}
+		if value, null := c.constant(); value != nil || null {
+			m.whole, _ = r.mask([]byte{}, i, nil, nil, true)
 		}
+		r.columns = append(r.columns, m)
+		last = i
 	}
-	switch {
-	case l.Format == CopyBinary:
-		r.tuples = NewRowRewriter(l.Cells)
-	case l.Header == nil:
-		r.stage = copyBody
-	}
-	return r
 }
 
 // Rows returns how many rows have been rewritten.
