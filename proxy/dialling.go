@@ -44,11 +44,7 @@ func (u *upstream) open(ctx context.Context, params []wire.Param) (*serverLogin,
 	if err != nil || params == nil || !u.asks.onlySCRAM() {
 		return l, err
 	}
-	stop := interruptOnDone(ctx, l.Conn)
-	err = l.ask(params)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
+	err = interruptible(ctx, l.Conn, func() error { return l.ask(params) })
 	if err == nil {
 		return l, nil
 	}
@@ -103,11 +99,11 @@ func (u *upstream) login(ctx context.Context, d *dialling, params []wire.Param, 
 	}
 	if err == nil {
 		l.user, l.credentials, l.hasPassword = user, c, known
-		stop := interruptOnDone(ctx, l.Conn)
 		var s *upstreamSession
-		if s, err = l.run(params); !stop() && err == nil {
-			err = ctx.Err()
-		}
+		err = interruptible(ctx, l.Conn, func() (err error) {
+			s, err = l.run(params)
+			return err
+		})
 		u.asks.learn(l)
 		if err == nil {
 			return s, nil

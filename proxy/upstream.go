@@ -95,6 +95,17 @@ func requestTLS(c net.Conn) error {
 	return nil
 }
 
+// interruptible runs f, whose reads and writes of c fail when ctx ends. When that has
+// happened it returns an error, even if f did not see it.
+func interruptible(ctx context.Context, c net.Conn, f func() error) error {
+	stop := interruptOnDone(ctx, c)
+	err := f()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
 // interruptOnDone makes reads and writes of c fail when ctx ends. Call stop
 // before c is handed on; it returns false when that has happened already.
 func interruptOnDone(ctx context.Context, c net.Conn) (stop func() bool) {

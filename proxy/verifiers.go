@@ -159,13 +159,13 @@ func (s *verifierSource) connection(ctx context.Context) (c *verifierConn, reuse
 
 func (s *verifierSource) read(ctx context.Context, c *verifierConn, user string) (stored, error) {
 	// A context that can end would cost a goroutine, with its changes of threads.
-	stop := interruptOnDone(ctx, c.Conn())
-	r := c.ExecParams(context.Background(), s.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
-	if !stop() && r.Err == nil {
-		r.Err = ctx.Err()
-	}
-	if r.Err != nil {
-		return stored{}, r.Err
+	var r *pgconn.Result
+	err := interruptible(ctx, c.Conn(), func() error {
+		r = c.ExecParams(context.Background(), s.query, [][]byte{[]byte(user)}, nil, nil, nil).Read()
+		return r.Err
+	})
+	if err != nil {
+		return stored{}, err
 	}
 	got := stored{iterations: c.iterations}
 	if len(r.Rows) == 0 {
