@@ -16,7 +16,7 @@ const (
 // bytes of them: a write each would cost a busy proxy as much as the statements.
 const (
 	gatherTime  = 20 * time.Millisecond
-	gatherBytes = 64 << 10
+	gatherBytes = 256 << 10
 )
 
 // commitLoop is the one goroutine that writes the file.
@@ -43,7 +43,11 @@ func (l *Log) commitLoop() {
 		case <-l.lazy:
 			gather.Reset(gatherTime)
 		case <-gather.C:
-			l.commit()
+			// More are likely to follow at once: one wake-up a batch, not two.
+			if l.gathered() {
+				l.commit()
+				gather.Reset(gatherTime)
+			}
 		case <-due:
 		case answer := <-l.reopens:
 			answer <- l.reopen()
@@ -53,6 +57,15 @@ func (l *Log) commitLoop() {
 			return
 		}
 	}
+}
+
+// gathered reports whether there is something to write. If not, the next record has
+// to say that it is there.
+func (l *Log) gathered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gathering = len(l.next.records)+len(l.next.waiters) > 0
+	return l.gathering
 }
 
 // take takes what has gathered.

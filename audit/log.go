@@ -37,8 +37,10 @@ type Log struct {
 	refused  uint64     // records given an error since it broke
 	stopping bool
 
+	gathering bool // the committer will look at the next batch before long
+
 	wake    chan struct{} // the next batch is to be written now
-	lazy    chan struct{} // the next batch has begun, and nobody waits for it
+	lazy    chan struct{} // gathering has begun
 	reopens chan chan error
 	stop    chan struct{}
 	noHead  chan struct{} // closed when headLoop has ended
@@ -200,9 +202,10 @@ func (l *Log) Append(r *Record, done func(error)) {
 	case l.err == nil && l.next.size > l.opts.MaxPending:
 		l.err = fmt.Errorf("audit: the disk is too slow for %s: more than %d bytes wait to be written", l.file, l.opts.MaxPending)
 	}
-	first := len(l.next.records) == 0
 	l.append(p, done)
 	urgent := done != nil || l.next.size >= gatherBytes
+	first := !urgent && !l.gathering
+	l.gathering = l.gathering || first
 	l.mu.Unlock()
 	switch {
 	case urgent:
