@@ -23,6 +23,14 @@ type userJudge struct {
 
 	last     atomic.Pointer[membership]
 	lastPath atomic.Pointer[pathTaken]
+	lastFind atomic.Pointer[found]
+}
+
+// found is the template found last: a session often goes on with the like.
+type found struct {
+	path     *pathTaken
+	temp     uint64 // the version of the session's temporary schema
+	template *sqlparse.Template
 }
 
 // pathTaken is a search path taken apart under one bound policy.
@@ -60,12 +68,26 @@ func (j *userJudge) Lookup(q session.Query) (*session.Verdict, bool) {
 	if role == nil {
 		return nil, false
 	}
-	env := j.env(b, &q)
-	t := j.analyser.Find(q.SQL, &env)
+	t := j.find(b, &q)
 	if t == nil {
 		return nil, false
 	}
 	return j.noted(b, role, &q, t), true
+}
+
+// find returns the template that serves a query, nil if there is none yet.
+func (j *userJudge) find(b *bound, q *session.Query) *sqlparse.Template {
+	plain := len(q.ParamTypes)+len(q.Named) == 0 && !q.Behind
+	path := j.path(b, q.SearchPath)
+	if f := j.lastFind.Load(); plain && f != nil && f.path == path && f.temp == q.Temp.Version() && j.analyser.Again(f.template, q.SQL) {
+		return f.template
+	}
+	env := j.env(b, q)
+	t := j.analyser.Find(q.SQL, &env)
+	if t != nil && plain {
+		j.lastFind.Store(&found{path, q.Temp.Version(), t})
+	}
+	return t
 }
 
 // Decide analyses a query string. It may wait for the catalog.
@@ -136,21 +158,21 @@ func clone(q session.Query) session.Query {
 
 // env is what the analysis of a query depends on besides its text.
 func (j *userJudge) env(b *bound, q *session.Query) sqlparse.Env {
-	env := j.fixed(b, q.SearchPath)
+	env := j.path(b, q.SearchPath).env
 	env.ParamTypes, env.Temp, env.Named, env.Behind = q.ParamTypes, q.Temp, behindNames(q.Named, b.Catalog, j.user), q.Behind
 	return env
 }
 
-// fixed is the part of env that is mostly the same from statement to statement.
-func (j *userJudge) fixed(b *bound, array string) sqlparse.Env {
+// path is the part of env that is mostly the same from statement to statement.
+func (j *userJudge) path(b *bound, array string) *pathTaken {
 	if p := j.lastPath.Load(); p != nil && p.bound == b && p.array == array {
-		return p.env
+		return p
 	}
 	p := &pathTaken{bound: b, array: strings.Clone(array)}
 	p.env = sqlparse.Env{Catalog: b.Catalog, SearchPath: searchPath(p.array, b.Catalog, j.user), User: j.user, Trusted: b.Trusted()}
 	j.analyser.Fix(&p.env)
 	j.lastPath.Store(p)
-	return p.env
+	return p
 }
 
 // searchPath gives the effective search path: the server's own word when the session
