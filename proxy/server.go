@@ -117,10 +117,17 @@ func (s *Server) Listen() error {
 	if s.started {
 		return nil
 	}
+	kind, lacking := transport.Kind()
+	if kind == "" {
+		return lacking
+	}
 	if err := s.openListeners(s.settings.Load().config); err != nil {
 		return err
 	}
 	s.started = true
+	if s.log.Info("transport", "kind", kind); lacking != nil {
+		s.log.Info("a faster transport cannot be had", "reason", lacking)
+	}
 	for _, l := range s.listeners {
 		s.log.Info("listening", "address", l.Addr().String())
 		s.running.Go(func() { s.accept(l) })

@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"encoding/binary"
-	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -15,12 +13,13 @@ import (
 	"pgveil/wire"
 )
 
-// loop carries many sessions in one goroutine: it waits for their sockets with
-// epoll, level-triggered, and reads from one at most one buffer a turn, so that a
-// large result does not keep the others waiting. Nothing in it may block. What
-// could (decisions, the audit log's disk) is done elsewhere and posted back.
+// loop carries many sessions in one goroutine: it waits for their sockets, and
+// reads from one at most one buffer a turn, so that a large result does not keep
+// the others waiting. Nothing in it may block. What could (decisions, the audit
+// log's disk) is done elsewhere and posted back.
 type loop struct {
-	epoll, wake int
+	poller poller
+	fell   error // why the poller is not a better one
 
 	// The loop's own.
 	buf         []byte    // every read; nothing stays in it
@@ -33,20 +32,32 @@ type loop struct {
 	free        []uint32 // unused slots
 	generations uint32
 	timed       map[*polled]struct{}
-	events      [maxEvents]unix.EpollEvent
-	work        []post // taken, being done
+	sending     []sending // what the poller has been given to write
+	done        []sending // what it has written, being told
+	again       []key     // sides that can be read further without another event
+	readAgain   []key     // those of the turn before, being read
+	work        []post    // taken, being done
 
 	mu       sync.Mutex
 	posts    []post
-	sleeping bool // in epoll_wait, or about to be: a post has to wake it
+	sleeping bool // in the poller, or about to be: a post has to wake it
+}
+
+// sending is a write that the poller has begun.
+type sending struct {
+	c    *polled
+	side int
+	b    []byte
 }
 
 const (
-	maxEvents = 128
-	readSize  = 64 << 10
+	readSize = 64 << 10
 	// Output buffers up to keepSpare bytes are used again, so many of them.
 	keepSpare  = 256 << 10
 	keepSpares = 32
+	// sendSize is the most that is written at the end of a turn and not at once: what
+	// is short comes from many sessions, and the rest is still in the cache now.
+	sendSize = 16 << 10
 	// yieldEvery is how long the loop keeps its processor at most. The runtime's
 	// monitor takes a goroutine of over 10 ms for one that has to be stopped: it would
 	// take the processor away at each wait, and wake up 500 times a second to do so.
@@ -87,13 +98,12 @@ var loops struct {
 func someLoop() (*loop, error) {
 	loops.once.Do(func() {
 		for range max(1, runtime.GOMAXPROCS(0)/2) {
-			l, err := newLoop()
+			l, err := startLoop(chosen)
 			if err != nil {
 				loops.err = err
 				return
 			}
 			loops.all = append(loops.all, l)
-			go l.run()
 		}
 	})
 	if len(loops.all) == 0 {
@@ -102,24 +112,62 @@ func someLoop() (*loop, error) {
 	return loops.all[int(loops.next.Add(1))%len(loops.all)], nil
 }
 
-// wakeSlot marks the events of the wake descriptor.
-const wakeSlot = -1
+// startLoop returns a loop that runs.
+func startLoop(poller string) (*loop, error) {
+	type result struct {
+		l   *loop
+		err error
+	}
+	made := make(chan result)
+	go func() {
+		// A ring belongs to the thread that made it.
+		runtime.LockOSThread()
+		l, err := newLoop(poller)
+		made <- result{l, err}
+		if err == nil {
+			if _, ring := l.poller.(*uring); !ring {
+				runtime.UnlockOSThread()
+			}
+			l.run()
+		}
+	}()
+	r := <-made
+	return r.l, r.err
+}
 
-func newLoop() (*loop, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+// newLoop returns a loop for the goroutine that calls it, which is locked to its
+// thread. The poller is "io_uring" or "epoll", or the best that there is.
+func newLoop(poller string) (*loop, error) {
+	l := &loop{buf: make([]byte, readSize), timed: map[*polled]struct{}{}}
+	if poller != "epoll" {
+		u, err := newUring()
+		if err == nil {
+			l.poller = u
+			return l, nil
+		}
+		if poller == "io_uring" {
+			return nil, err
+		}
+		l.fell = err
+	}
+	p, err := newEpoll()
 	if err != nil {
-		return nil, fmt.Errorf("epoll: %w", err)
+		return nil, err
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		// Edge-triggered: it never has to be read.
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeSlot})
-	}
+	l.poller = p
+	return l, nil
+}
+
+// kind is [Kind] of loops.
+func kind() (string, error) {
+	l, err := someLoop()
 	if err != nil {
-		unix.Close(epoll)
-		return nil, fmt.Errorf("eventfd: %w", err)
+		return "", err
 	}
-	return &loop{epoll: epoll, wake: wake, buf: make([]byte, readSize), timed: map[*polled]struct{}{}}, nil
+	if _, ring := l.poller.(*uring); ring {
+		return "io_uring", nil
+	}
+	return "epoll", l.fell
 }
 
 func (l *loop) run() {
@@ -130,20 +178,18 @@ func (l *loop) run() {
 
 // turn deals once with each socket that is ready, and with what was posted.
 func (l *loop) turn() {
-	if l.now.Sub(l.yielded) > yieldEvery {
-		l.yielded = l.now
-		runtime.Gosched()
-	}
-	n := l.wait()
+	events := l.wait()
 	l.now = time.Now()
-	for i := range l.events[:n] {
-		e := &l.events[i]
-		if e.Fd == wakeSlot {
-			continue
+	l.again, l.readAgain = l.readAgain[:0], l.again
+	for i := range events {
+		e := &events[i]
+		if c := l.named(e.key); c != nil {
+			c.ready(e)
 		}
-		// The slot may have gone to another session since the event.
-		if c := l.slots[e.Fd>>1]; c != nil && c.generation == uint32(e.Pad) {
-			c.ready(int(e.Fd&1), e.Events)
+	}
+	for _, k := range l.readAgain {
+		if c := l.named(k); c != nil {
+			c.readOn(k.side())
 		}
 	}
 	l.deliver()
@@ -152,46 +198,54 @@ func (l *loop) turn() {
 	}
 }
 
-// wait returns the number of events, 0 when there is something else to do.
-func (l *loop) wait() int {
+// named returns the session of a key, nil when it is no longer there: the slot may
+// have gone to another since the event.
+func (l *loop) named(k key) *polled {
+	if c := l.slots[k.slot()]; c != nil && c.generation == k.generation() {
+		return c
+	}
+	return nil
+}
+
+// wait returns events, none when there is something else to do.
+func (l *loop) wait() []event {
 	// To look without waiting is cheap; a wait costs the Go scheduler's help.
-	if n := l.poll(0); n > 0 {
-		return n
+	events := l.poll(0)
+	if l.now.Sub(l.yielded) > yieldEvery {
+		l.yielded = l.now
+		runtime.Gosched()
+	}
+	if len(events)+len(l.again)+len(l.sending) > 0 {
+		return events
 	}
 	l.mu.Lock()
 	if len(l.posts) > 0 {
 		l.mu.Unlock()
-		return 0
+		return nil
 	}
 	l.sleeping = true
 	l.mu.Unlock()
-	n := l.poll(l.timeout())
+	events = l.poll(l.timeout())
 	l.mu.Lock()
 	l.sleeping = false
 	l.mu.Unlock()
-	return n
+	return events
 }
 
-// poll is epoll_wait. A timeout of 0 does not block, and needs no scheduler.
-func (l *loop) poll(timeout int) int {
-	var n uintptr
-	var errno unix.Errno
-	if timeout == 0 {
-		n, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
-	} else {
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), maxEvents, uintptr(timeout), 0, 0)
+// poll asks the poller, and tells sessions what has been written.
+func (l *loop) poll(timeout time.Duration) []event {
+	events := l.poller.poll(timeout)
+	l.sending, l.done = l.done[:0], l.sending
+	for i := range l.done {
+		s := &l.done[i]
+		s.c.sent(s.side, s.b, l.poller.sent(i))
+		*s = sending{}
 	}
-	switch errno {
-	case 0:
-		return int(n)
-	case unix.EINTR:
-		return 0
-	}
-	panic(fmt.Errorf("epoll_wait: %w", errno)) // a wrong descriptor or address: a defect
+	return events
 }
 
-// timeout is in milliseconds, -1 for ever.
-func (l *loop) timeout() int {
+// timeout is until the next deadline, below 0 without one.
+func (l *loop) timeout() time.Duration {
 	if len(l.timed) == 0 {
 		return -1
 	}
@@ -200,7 +254,7 @@ func (l *loop) timeout() int {
 	for c := range l.timed {
 		least = min(least, c.deadline.Sub(now))
 	}
-	return max(1, int(least/time.Millisecond)+1)
+	return max(time.Millisecond, least)
 }
 
 func (l *loop) expire(now time.Time) {
@@ -219,9 +273,7 @@ func (l *loop) post(p post) {
 	l.sleeping = false
 	l.mu.Unlock()
 	if wake {
-		var one [8]byte
-		binary.NativeEndian.PutUint64(one[:], 1) // the sum of all must stay below 2^64: it is not read
-		unix.Write(l.wake, one[:])
+		l.poller.wake()
 	}
 }
 
@@ -272,34 +324,13 @@ func (l *loop) add(c *polled) {
 		l.slots = append(l.slots, c)
 	}
 	l.generations++
-	c.generation = l.generations
+	c.generation = makeKey(l.generations, 0, 0).generation()
 }
 
 func (l *loop) remove(c *polled) {
 	l.slots[c.slot] = nil
 	l.free = append(l.free, c.slot)
 	delete(l.timed, c)
-}
-
-// register sets which events of a socket are waited for; none takes it out, or an
-// error or hang-up would be reported again and again.
-func (l *loop) register(c *polled, side int, events uint32) error {
-	s := &c.side[side]
-	op := unix.EPOLL_CTL_MOD
-	switch {
-	case events == s.interest:
-		return nil
-	case events == 0:
-		op = unix.EPOLL_CTL_DEL
-	case s.interest == 0:
-		op = unix.EPOLL_CTL_ADD
-	}
-	e := unix.EpollEvent{Events: events, Fd: int32(c.slot<<1) | int32(side), Pad: int32(c.generation)}
-	if err := unix.EpollCtl(l.epoll, op, s.fd, &e); err != nil {
-		return fmt.Errorf("epoll_ctl: %w", err)
-	}
-	s.interest = events
-	return nil
 }
 
 // readFrom and writeTo do not block, so the scheduler need not hear of them. A

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 
@@ -37,6 +38,7 @@ type polled struct {
 	side    [2]socket
 
 	state    state
+	held     bool      // something waits for a write to be over
 	deadline time.Time // while in loop.timed
 	lingered int
 }
@@ -44,8 +46,11 @@ type polled struct {
 // socket is one of a session's connections.
 type socket struct {
 	fd       int
-	interest uint32 // events that are waited for; 0: not registered
-	out      []byte // could not be written yet
+	out      []byte // not written yet
+	sending  bool   // the poller is writing what out begins with
+	readable bool   // there may be something to read
+	hungUp   bool   // the end is behind it, so that it has to be read to the end
+	listed   bool   // in loop.again
 	ended    bool   // no more will be read
 	broken   bool   // nothing can be written any more
 
@@ -65,13 +70,13 @@ const (
 
 // carryPolled is Carry on a loop. It returns nil, and has done nothing, when it
 // cannot carry these connections: those that are no sockets, or when there are no
-// descriptors left.
-func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+// descriptors left. The error is why there is no loop.
+func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) (Carried, error) {
 	l, err := someLoop()
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return l.carry(client, server, s, deps, done)
+	return l.carry(client, server, s, deps, done), nil
 }
 
 // carry is carryPolled on this loop.
@@ -161,6 +166,12 @@ func (c *polled) posted(p *post) {
 	case postBegin:
 		c.l.add(c)
 		for side := range c.side {
+			if err := c.l.poller.add(c.side[side].fd, c.key(side)); err != nil {
+				c.end(wire.InternalError(err))
+				return
+			}
+		}
+		for side := range c.side {
 			if c.side[side].tls != nil && c.state == running { // it may have read more than the login
 				c.receive(side, nil, nil)
 			}
@@ -191,37 +202,70 @@ func (c *polled) posted(p *post) {
 	}
 }
 
-// ready deals with the events of one side's socket.
-func (c *polled) ready(side int, events uint32) {
+func (c *polled) key(side int) key { return makeKey(c.generation, c.slot, side) }
+
+// ready deals with an event of one side's socket.
+func (c *polled) ready(e *event) {
 	defer c.recovered()
+	side := e.key.side()
 	s := &c.side[side]
-	if events&^unix.EPOLLIN != 0 && len(s.out) > 0 {
-		if n := c.write(side, s.out); n < len(s.out) {
-			s.out = s.out[n:]
-		} else {
-			s.out = nil
-		}
-		c.after()
-		if c.state == closed {
-			return
-		}
-	}
-	if events&^unix.EPOLLOUT == 0 {
+	if s.fd < 0 {
 		return
 	}
-	switch {
-	case c.state == lingering:
-		c.linger()
-	case c.state == running && c.wanted(side) && s.end == nil:
+	err := e.err
+	if e.over {
+		err = c.l.poller.add(s.fd, e.key)
+	}
+	if err != nil {
+		c.end(wire.InternalError(err))
+		return
+	}
+	if e.mask&^unix.EPOLLOUT != 0 {
+		s.readable = true
+		s.hungUp = s.hungUp || e.mask&^(unix.EPOLLOUT|unix.EPOLLIN) != 0
+	}
+	if e.mask&^unix.EPOLLIN != 0 && len(s.out) > 0 && !s.sending {
+		c.writeOn(side)
+		c.after()
+	}
+	if !s.listed { // or it is read in this turn anyway
 		c.read(side)
-	default:
-		c.watch(side, true)
+	}
+}
+
+// readOn reads from a side that had more to give than one turn takes.
+func (c *polled) readOn(side int) {
+	defer c.recovered()
+	c.side[side].listed = false
+	c.read(side)
+}
+
+// read reads from a side what one turn takes, if it has something and that is wanted.
+func (c *polled) read(side int) {
+	if !c.side[side].readable || !c.wanted(side) {
+		return
+	}
+	if c.state == lingering {
+		c.linger()
+	} else {
+		c.receiveOnce(side)
+	}
+	if c.state != closed {
+		c.watch(side)
 	}
 }
 
 // wanted reports whether a side is to be read: the session can take more, and what
 // it made of the last has been written.
 func (c *polled) wanted(side int) bool {
+	if c.state != running {
+		return c.state == lingering && side == clientSide
+	}
+	return c.side[side].end == nil && c.takes(side)
+}
+
+// takes is wanted of a side whose end the session may have yet to hear of.
+func (c *polled) takes(side int) bool {
 	if c.side[side].ended || len(c.side[1-side].out) > 0 || c.side[side].tls != nil && len(c.side[side].out) > keyUpdates {
 		return false
 	}
@@ -231,9 +275,11 @@ func (c *polled) wanted(side int) bool {
 	return c.s.ReadServer()
 }
 
-func (c *polled) read(side int) {
+// receiveOnce has the session deal with one read.
+func (c *polled) receiveOnce(side int) {
 	s := &c.side[side]
 	n, errno := readFrom(s.fd, c.l.buf)
+	s.readable = errno == 0 && (n == len(c.l.buf) || s.hungUp)
 	var err error
 	switch {
 	case errno == unix.EAGAIN:
@@ -275,7 +321,7 @@ func (c *polled) feed(side int, b []byte, err error) {
 	if err == nil {
 		return
 	}
-	if len(b) > 0 && !c.wanted(side) && (err == io.EOF || side == serverSide) {
+	if len(b) > 0 && !c.takes(side) && (err == io.EOF || side == serverSide) {
 		c.side[side].end = err // behind what the session has yet to deal with
 		return
 	}
@@ -307,6 +353,7 @@ func (c *polled) after() {
 	if c.state == closed {
 		return
 	}
+	c.held = false
 	c.flush(clientSide)
 	c.flush(serverSide)
 	if q, ok := c.s.Job(); ok && c.state == running {
@@ -335,6 +382,7 @@ func (c *polled) record(r *audit.Record, wait bool) {
 func (c *polled) flush(side int) {
 	s := &c.side[side]
 	if len(s.out) > 0 || s.fd < 0 {
+		c.held = true
 		return
 	}
 	var buf, direct []byte
@@ -350,30 +398,97 @@ func (c *polled) flush(side int) {
 	case s.tls != nil:
 		buf = append(buf, direct...)
 		c.encrypt(side, buf)
-	case len(buf) == 0:
-		// What remains of it must not stay in the loop's read buffer.
-		if n := c.write(side, direct); n < len(direct) && !s.broken {
-			s.out = append([]byte(nil), direct[n:]...)
-		}
+	case len(buf) == 0 && len(direct) > sendSize:
+		c.writeShared(side, direct)
 	default:
-		buf = append(buf, direct...)
-		if n := c.write(side, buf); n < len(buf) && !s.broken {
-			s.out = buf[n:]
-			return
+		if buf == nil {
+			buf = c.l.borrow()
 		}
+		c.send(side, append(buf, direct...))
+		return
 	}
 	c.l.giveBack(buf)
 }
 
+// send writes b, which is the socket's from now on. What is short the poller writes
+// at the end of the turn, if it can.
+func (c *polled) send(side int, b []byte) {
+	s := &c.side[side]
+	if len(b) <= sendSize && c.l.poller.send(s.fd, b) {
+		s.out, s.sending = b, true
+		c.l.sending = append(c.l.sending, sending{c: c, side: side, b: b})
+		return
+	}
+	s.out = b
+	c.writeOn(side)
+	if len(s.out) == 0 {
+		c.l.giveBack(b)
+	}
+}
+
+// sent takes the result of a write by the poller: the number of bytes of b, or an
+// error number below 0.
+func (c *polled) sent(side int, b []byte, n int) {
+	defer c.recovered()
+	s := &c.side[side]
+	if s.fd < 0 || !s.sending {
+		c.l.giveBack(b)
+		return
+	}
+	s.sending = false
+	switch {
+	case n < 0 && unix.Errno(-n) != unix.EAGAIN:
+		c.cannotWrite(side)
+		c.held = true
+	case n == len(s.out):
+		s.out = nil
+		c.l.giveBack(b)
+	default: // it fell short, or more has come behind it
+		s.out = s.out[max(n, 0):]
+		c.writeOn(side)
+	}
+	if c.held || c.state != running {
+		c.after()
+	} else {
+		c.watch(1 - side)
+	}
+}
+
+// writeShared writes b, of which what remains must not stay where it is.
+func (c *polled) writeShared(side int, b []byte) {
+	s := &c.side[side]
+	if n := c.write(side, b); n < len(b) && !s.broken {
+		s.out = slices.Clone(b[n:])
+		c.awaitSpace(side)
+	}
+}
+
+// writeOn writes what it can of what is waiting.
+func (c *polled) writeOn(side int) {
+	s := &c.side[side]
+	n := c.write(side, s.out)
+	if s.broken {
+		return
+	}
+	if s.out = s.out[n:]; len(s.out) > 0 {
+		c.awaitSpace(side)
+	}
+}
+
 // write writes what it can and returns how much. An error breaks the socket.
 func (c *polled) write(side int, b []byte) int {
-	s := &c.side[side]
-	n, errno := writeTo(s.fd, b)
-	if errno == 0 || errno == unix.EAGAIN {
-		return n
+	n, errno := writeTo(c.side[side].fd, b)
+	if errno != 0 && errno != unix.EAGAIN {
+		c.cannotWrite(side)
 	}
-	c.cannotWrite(side)
 	return n
+}
+
+// awaitSpace has what is left written when that can be.
+func (c *polled) awaitSpace(side int) {
+	if err := c.l.poller.awaitSpace(c.side[side].fd, c.key(side)); err != nil {
+		c.cannotWrite(side)
+	}
 }
 
 func (c *polled) cannotWrite(side int) {
@@ -449,19 +564,23 @@ func (c *polled) settle() {
 		return
 	}
 	for side := range c.side {
-		if s := &c.side[side]; s.end != nil && c.state == running && c.wanted(side) {
-			err := s.end
-			s.end = nil
-			c.lend()
-			c.feed(side, nil, err)
-			c.after()
-			return
+		s := &c.side[side]
+		if s.end == nil || c.state != running {
+			continue
 		}
+		if !c.takes(side) {
+			c.held = true
+			continue
+		}
+		err := s.end
+		s.end = nil
+		c.lend()
+		c.feed(side, nil, err)
+		c.after()
+		return
 	}
-	c.watch(clientSide, false)
-	if c.state != closed {
-		c.watch(serverSide, false)
-	}
+	c.watch(clientSide)
+	c.watch(serverSide)
 }
 
 func (c *polled) written() bool {
@@ -480,12 +599,15 @@ func (c *polled) leave() {
 		return
 	}
 	c.state = lingering
+	client.readable = true // it may have been told while nobody wanted to know
 	c.closeSide(serverSide)
 	c.time(time.Now().Add(lingerTime))
 }
 
 func (c *polled) linger() {
-	n, errno := readFrom(c.side[clientSide].fd, c.l.buf)
+	s := &c.side[clientSide]
+	n, errno := readFrom(s.fd, c.l.buf)
+	s.readable = errno == 0
 	if errno == unix.EAGAIN {
 		return
 	}
@@ -495,32 +617,20 @@ func (c *polled) linger() {
 	}
 }
 
-// watch waits for the events of a side that matter now. Reading is only switched
-// off when that is certain to spare an event: most pauses are over sooner.
-func (c *polled) watch(side int, certain bool) {
-	s := &c.side[side]
-	if s.fd < 0 {
-		return
-	}
-	var events uint32
-	if len(s.out) > 0 {
-		events |= unix.EPOLLOUT
-	}
-	if c.state == lingering && side == clientSide || c.state == running && c.wanted(side) && s.end == nil {
-		events |= unix.EPOLLIN
-	}
-	if !certain && events|unix.EPOLLIN == s.interest {
-		return
-	}
-	if err := c.l.register(c, side, events); err != nil {
-		c.end(wire.InternalError(err))
+// watch has a side read in the next turn, if it has more to give and that is wanted.
+// One that has not is heard of when it has.
+func (c *polled) watch(side int) {
+	if s := &c.side[side]; s.readable && !s.listed && s.fd >= 0 && c.wanted(side) {
+		s.listed = true
+		c.l.again = append(c.l.again, c.key(side))
 	}
 }
 
 func (c *polled) closeSide(side int) {
 	if s := &c.side[side]; s.fd >= 0 {
-		unix.Close(s.fd) // which takes it out of epoll
-		s.fd, s.interest, s.out = -1, 0, nil
+		c.l.poller.remove(s.fd, c.key(side))
+		unix.Close(s.fd)
+		s.fd, s.out, s.sending = -1, nil, false
 	}
 }
 

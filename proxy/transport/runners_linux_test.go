@@ -2,20 +2,42 @@ package transport
 
 import (
 	"errors"
+	"log"
 	"net"
+	"runtime"
+	"sync"
 
 	"pgveil/proxy/session"
 )
 
-func runners() map[string]carry {
-	return map[string]carry{"goroutines": carryGoroutines, "epoll": polledOnly}
-}
-
-func polledOnly(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried {
-	c := carryPolled(client, server, s, d, done)
-	if c == nil {
-		done(errors.New("not carried by a loop"))
-		return nothing{}
+// runners are all transports of this machine.
+var runners = sync.OnceValue(func() map[string]carry {
+	all := map[string]carry{"goroutines": carryGoroutines}
+	for _, poller := range pollers() {
+		l, err := startLoop(poller)
+		if err != nil {
+			panic(err)
+		}
+		all[poller] = func(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried {
+			if c := l.carry(client, server, s, d, done); c != nil {
+				return c
+			}
+			done(errors.New("not carried by a loop"))
+			return nothing{}
+		}
 	}
-	return c
+	return all
+})
+
+// pollers are those that loops can have here.
+func pollers() []string {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	u, err := newUring()
+	if err != nil {
+		log.Printf("io_uring is not tested here: %v", err)
+		return []string{"epoll"}
+	}
+	u.close()
+	return []string{"epoll", "io_uring"}
 }

@@ -1,9 +1,6 @@
 package transport
 
-import (
-	"io"
-	"slices"
-)
+import "io"
 
 // maxRecord is what TLS may keep of an incomplete record, and give with the next
 // read (RFC 8446, section 5.2: 2^14 bytes, and a little that is encrypted with them).
@@ -75,7 +72,9 @@ func (c *polled) writeEncrypted(side int) {
 		s.out = append(s.out, b...)
 		return
 	}
-	if n := c.write(side, b); n < len(b) && !s.broken {
-		s.out = slices.Clone(b[n:])
+	if len(b) > sendSize {
+		c.writeShared(side, b)
+	} else {
+		c.send(side, append(c.l.borrow(), b...))
 	}
 }

@@ -1,11 +1,12 @@
 // Package transport carries sessions (package session) over connections: it
 // reads, writes, runs jobs and tells the time. Everything that decides is in the
 // session, so that two transports carry the same: goroutines, two a session,
-// everywhere; and on Linux loops over epoll, which cost less of the processor and
-// of memory.
+// everywhere; and on Linux loops over io_uring or epoll, which cost less of the
+// processor and of memory.
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -40,11 +41,38 @@ const (
 )
 
 // Environment names the variable that chooses a transport: "goroutines" or, on
-// Linux, "epoll". Without it sessions go to epoll where there is one. It is there
-// to compare the two.
+// Linux, "epoll" or "io_uring". Without it sessions go to io_uring where that can be
+// had, or else to epoll. It is there to compare them, and to keep away from
+// io_uring.
 const Environment = "PGVEIL_TRANSPORT"
 
 var chosen = os.Getenv(Environment)
+
+// Kind names the transport that sessions get: "io_uring", "epoll" or "goroutines".
+// The error is why it is not a better one; without a name, why there is none.
+func Kind() (string, error) {
+	switch chosen {
+	case "goroutines":
+		return chosen, nil
+	case "", "io_uring", "epoll":
+	default:
+		return "", unfit(errNoTransport)
+	}
+	k, err := kind()
+	switch {
+	case k != "":
+	case chosen != "":
+		return "", unfit(err)
+	default:
+		k = "goroutines"
+	}
+	return k, err
+}
+
+var errNoTransport = errors.New("there is no such transport")
+
+// unfit says that what was chosen cannot be had.
+func unfit(err error) error { return fmt.Errorf("%s=%s: %w", Environment, chosen, err) }
 
 // Carried is a session under way. Its methods may be called from any goroutine, do
 // not wait, and do nothing once the session has ended.
@@ -63,16 +91,21 @@ type Carried interface {
 // when client or server ended it in good order; a *wire.Error is what the client
 // was told.
 func Carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+	var err error
 	switch chosen {
-	case "", "epoll":
-		if c := carryPolled(client, server, s, deps, done); c != nil {
+	case "", "io_uring", "epoll":
+		var c Carried
+		if c, err = carryPolled(client, server, s, deps, done); c != nil {
 			return c
 		}
 	case "goroutines":
 	default:
+		err = errNoTransport
+	}
+	if chosen != "" && err != nil {
 		client.Close()
 		server.Close()
-		go done(wire.InternalError(fmt.Errorf("%s=%q is not a transport", Environment, chosen)))
+		go done(wire.InternalError(unfit(err)))
 		return nothing{}
 	}
 	return carryGoroutines(client, server, s, deps, done)
