@@ -27,6 +27,7 @@ type loop struct {
 	cipher      []byte    // what is about to be written, encrypted
 	now         time.Time // when the events at hand came
 	yielded     time.Time // last
+	busy        bool      // there is more than one side to deal with in this turn
 	spare       [][]byte  // output buffers, lent to the session at hand
 	slots       []*polled
 	free        []uint32 // unused slots
@@ -55,8 +56,8 @@ const (
 	// Output buffers up to keepSpare bytes are used again, so many of them.
 	keepSpare  = 256 << 10
 	keepSpares = 32
-	// sendSize is the most that is written at the end of a turn and not at once: what
-	// is short comes from many sessions, and the rest is still in the cache now.
+	// sendSize is the most that is written at the end of a busy turn and not at once:
+	// what is short comes from many sessions, and the rest is still in the cache now.
 	sendSize = 16 << 10
 	// yieldEvery is how long the loop keeps its processor at most. The runtime's
 	// monitor takes a goroutine of over 10 ms for one that has to be stopped: it would
@@ -181,6 +182,7 @@ func (l *loop) turn() {
 	events := l.wait()
 	l.now = time.Now()
 	l.again, l.readAgain = l.readAgain[:0], l.again
+	l.busy = len(events)+len(l.readAgain) > 1
 	for i := range events {
 		e := &events[i]
 		if c := l.named(e.key); c != nil {
@@ -209,27 +211,37 @@ func (l *loop) named(k key) *polled {
 
 // wait returns events, none when there is something else to do.
 func (l *loop) wait() []event {
-	// To look without waiting is cheap; a wait costs the Go scheduler's help.
-	events := l.poll(0)
-	if l.now.Sub(l.yielded) > yieldEvery {
-		l.yielded = l.now
-		runtime.Gosched()
-	}
-	if len(events)+len(l.again)+len(l.sending) > 0 {
-		return events
+	// To look without waiting is cheap; a wait costs the Go scheduler's help. But
+	// where there was little to do there is mostly nothing to see.
+	if l.busy || len(l.sending)+len(l.again) > 0 {
+		events := l.poll(0)
+		l.yield()
+		if len(events)+len(l.sending)+len(l.again) > 0 {
+			return events
+		}
+	} else {
+		l.yield()
 	}
 	l.mu.Lock()
 	if len(l.posts) > 0 {
 		l.mu.Unlock()
-		return nil
+		return l.poll(0)
 	}
 	l.sleeping = true
 	l.mu.Unlock()
-	events = l.poll(l.timeout())
+	events := l.poll(l.timeout())
 	l.mu.Lock()
 	l.sleeping = false
 	l.mu.Unlock()
 	return events
+}
+
+// yield gives the processor up for a moment, now and then.
+func (l *loop) yield() {
+	if l.now.Sub(l.yielded) > yieldEvery {
+		l.yielded = l.now
+		runtime.Gosched()
+	}
 }
 
 // poll asks the poller, and tells sessions what has been written.

@@ -411,10 +411,10 @@ func (c *polled) flush(side int) {
 }
 
 // send writes b, which is the socket's from now on. What is short the poller writes
-// at the end of the turn, if it can.
+// at the end of a busy turn, if it can.
 func (c *polled) send(side int, b []byte) {
 	s := &c.side[side]
-	if len(b) <= sendSize && c.l.poller.send(s.fd, b) {
+	if c.l.busy && len(b) <= sendSize && c.l.poller.send(s.fd, b) {
 		s.out, s.sending = b, true
 		c.l.sending = append(c.l.sending, sending{c: c, side: side, b: b})
 		return
