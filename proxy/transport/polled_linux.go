@@ -431,15 +431,16 @@ func (c *polled) send(side int, b []byte) {
 func (c *polled) sent(side int, b []byte, n int) {
 	defer c.recovered()
 	s := &c.side[side]
-	if s.fd < 0 || !s.sending {
+	if s.fd < 0 {
 		c.l.giveBack(b)
 		return
 	}
 	s.sending = false
 	switch {
+	case s.broken:
+		c.l.giveBack(b)
 	case n < 0 && unix.Errno(-n) != unix.EAGAIN:
 		c.cannotWrite(side)
-		c.held = true
 	case n == len(s.out):
 		s.out = nil
 		c.l.giveBack(b)
@@ -447,11 +448,12 @@ func (c *polled) sent(side int, b []byte, n int) {
 		s.out = s.out[max(n, 0):]
 		c.writeOn(side)
 	}
-	if c.held || c.state != running {
+	if c.held || s.broken || c.state != running {
 		c.after()
-	} else {
-		c.watch(1 - side)
+		return
 	}
+	c.watch(clientSide)
+	c.watch(serverSide)
 }
 
 // writeShared writes b, of which what remains must not stay where it is.
