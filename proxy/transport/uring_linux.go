@@ -96,7 +96,7 @@ type timeoutArg struct {
 // Numbers of linux/io_uring.h.
 const (
 	opPollAdd     = 6
-	opPollRemove  = 7
+	opAsyncCancel = 14
 	opSend        = 26
 	pollMultishot = 1 << 0
 	skipSuccess   = 1 << 6 // IOSQE_CQE_SKIP_SUCCESS
@@ -249,7 +249,7 @@ func (u *uring) awaitSpace(fd int, k key) error {
 // closed descriptor. What has been sent goes first, for the same reason.
 func (u *uring) remove(fd int, k key) {
 	for _, kind := range [...]uint64{ofPoll, ofSpace} {
-		u.ask(submission{op: opPollRemove, flags: skipSuccess, fd: -1, addr: kind | uint64(k), data: ofRemove})
+		u.ask(submission{op: opAsyncCancel, flags: skipSuccess, fd: -1, addr: kind | uint64(k), data: ofRemove})
 	}
 	u.handOver()
 }

@@ -152,23 +152,37 @@ func TestUringOverflow(t *testing.T) {
 	}
 }
 
-// A removed socket is closed when its descriptor is: nothing in the ring holds it.
+// A removed socket is closed when its descriptor is, also when something just
+// came from it: nothing in the ring holds it.
 func TestUringRemove(t *testing.T) {
-	u := ring(t)
-	near, far := socketPair(t)
-	if err := u.add(near, 1); err != nil {
-		t.Fatal(err)
-	}
-	u.poll(0)
-	u.send(near, []byte("last words"))
-	u.remove(near, 1)
-	unix.Close(near)
-	got, err := io.ReadAll(&untilEOF{reader(far)})
-	if err != nil || string(got) != "last words" {
-		t.Errorf("%q, %v", got, err)
-	}
-	if events := u.poll(0); len(events) > 0 {
-		t.Errorf("events of a removed socket: %v", events)
+	for _, name := range []string{"quiet", "told", "untold"} {
+		t.Run(name, func(t *testing.T) {
+			u := ring(t)
+			near, far := socketPair(t)
+			if err := u.add(near, 1); err != nil {
+				t.Fatal(err)
+			}
+			u.poll(0)
+			if name != "quiet" {
+				if err := unix.Shutdown(far, unix.SHUT_WR); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "told" {
+				u.poll(0)
+			}
+			u.send(near, []byte("last words"))
+			u.remove(near, 1)
+			unix.Close(near)
+			u.poll(0)
+			got, err := io.ReadAll(&untilEOF{reader(far)})
+			if err != nil || string(got) != "last words" {
+				t.Errorf("%q, %v", got, err)
+			}
+			if events := u.poll(0); len(events) > 0 {
+				t.Errorf("events of a removed socket: %v", events)
+			}
+		})
 	}
 }
 
