@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -137,19 +138,23 @@ func startLoop(poller string) (*loop, error) {
 }
 
 // newLoop returns a loop for the goroutine that calls it, which is locked to its
-// thread. The poller is "io_uring" or "epoll", or the best that there is.
+// thread. The poller is "io_uring" or "epoll", or "" for the best that there is.
 func newLoop(poller string) (*loop, error) {
 	l := &loop{buf: make([]byte, readSize), timed: map[*polled]struct{}{}}
-	if poller != "epoll" {
+	switch poller {
+	case "", "io_uring":
 		u, err := newUring()
 		if err == nil {
 			l.poller = u
 			return l, nil
 		}
-		if poller == "io_uring" {
+		if poller != "" {
 			return nil, err
 		}
 		l.fell = err
+	case "epoll":
+	default:
+		return nil, errors.New("there is no such transport")
 	}
 	p, err := newEpoll()
 	if err != nil {

@@ -6,7 +6,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -46,17 +45,16 @@ const (
 // io_uring.
 const Environment = "PGVEIL_TRANSPORT"
 
+// portable is the transport that needs no loop.
+const portable = "goroutines"
+
 var chosen = os.Getenv(Environment)
 
 // Kind names the transport that sessions get: "io_uring", "epoll" or "goroutines".
 // The error is why it is not a better one; without a name, why there is none.
 func Kind() (string, error) {
-	switch chosen {
-	case "goroutines":
-		return chosen, nil
-	case "", "io_uring", "epoll":
-	default:
-		return "", unfit(errNoTransport)
+	if chosen == portable {
+		return portable, nil
 	}
 	k, err := kind()
 	switch {
@@ -64,12 +62,10 @@ func Kind() (string, error) {
 	case chosen != "":
 		return "", unfit(err)
 	default:
-		k = "goroutines"
+		k = portable
 	}
 	return k, err
 }
-
-var errNoTransport = errors.New("there is no such transport")
 
 // unfit says that what was chosen cannot be had.
 func unfit(err error) error { return fmt.Errorf("%s=%s: %w", Environment, chosen, err) }
@@ -92,15 +88,11 @@ type Carried interface {
 // was told.
 func Carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
 	var err error
-	switch chosen {
-	case "", "io_uring", "epoll":
+	if chosen != portable {
 		var c Carried
 		if c, err = carryPolled(client, server, s, deps, done); c != nil {
 			return c
 		}
-	case "goroutines":
-	default:
-		err = errNoTransport
 	}
 	if chosen != "" && err != nil {
 		client.Close()
