@@ -40,7 +40,7 @@ func hasLiterals(text string) bool {
 	var l lifted
 	l.lift(text)
 	for _, t := range l.tokens {
-		if t.kind == tokString || t.kind == tokNumber {
+		if t.literal() {
 			return true
 		}
 	}

@@ -26,6 +26,8 @@ type token struct {
 	start, end int32
 }
 
+func (t token) literal() bool { return t.kind == tokString || t.kind == tokNumber }
+
 // scanner cuts a query string into tokens by the rules of PostgreSQL's lexer
 // (PostgreSQL docs, section 4.1) with standard_conforming_strings on. It only
 // has to agree with that lexer about where literals and comments begin and

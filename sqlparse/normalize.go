@@ -30,7 +30,7 @@ func normalize(sql string, tokens []token, values bool) (text, fingerprint strin
 		}
 		word := sql[t.start:t.end]
 		switch {
-		case t.kind == tokString || t.kind == tokNumber || value && (t.kind == tokWord || t.kind == tokQuoted):
+		case t.literal() || value && (t.kind == tokWord || t.kind == tokQuoted):
 			b.WriteByte('$')
 			b.WriteString(strconv.Itoa(next))
 			next++

@@ -166,7 +166,7 @@ func (z *Analyser) Again(t *Template, sql string) bool {
 
 func literals(tokens []token) (out []token) {
 	for _, t := range tokens {
-		if t.kind == tokString || t.kind == tokNumber {
+		if t.literal() {
 			out = append(out, t)
 		}
 	}
