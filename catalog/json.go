@@ -17,6 +17,7 @@ type document struct {
 	Database      string          `json:"database"`
 	ServerVersion int             `json:"server_version"`
 	SearchPath    string          `json:"search_path,omitempty"`
+	LoginTriggers bool            `json:"login_triggers,omitempty"`
 	Schemas       []Schema        `json:"schemas"`
 	Roles         []Role          `json:"roles"`
 	Settings      []RoleSetting   `json:"settings"`
@@ -83,7 +84,7 @@ func ReadJSON(r io.Reader) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("catalog snapshot: %w", err)
 	}
-	s := &Snapshot{Database: d.Database, ServerVersion: d.ServerVersion, Version: nextVersion(), SearchPath: d.SearchPath,
+	s := &Snapshot{Database: d.Database, ServerVersion: d.ServerVersion, Version: nextVersion(), SearchPath: d.SearchPath, LoginTriggers: d.LoginTriggers,
 		Schemas: d.Schemas, Roles: d.Roles, Settings: d.Settings, Operators: d.Operators, Objects: d.Objects}
 	for i, x := range d.Relations {
 		if x == nil || x.Relation == nil {
@@ -130,7 +131,8 @@ func (s *Snapshot) WriteJSON(w io.Writer) error {
 		Database      string `json:"database"`
 		ServerVersion int    `json:"server_version"`
 		SearchPath    string `json:"search_path,omitempty"`
-	}{s.Database, s.ServerVersion, s.SearchPath})
+		LoginTriggers bool   `json:"login_triggers,omitempty"`
+	}{s.Database, s.ServerVersion, s.SearchPath, s.LoginTriggers})
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // small is a snapshot that holds each kind of object once.
-const small = `{"database":"d","server_version":150018,
+const small = `{"database":"d","server_version":150018,"login_triggers":true,
 "schemas":[{"oid":11,"name":"pg_catalog","usage":[0]},{"oid":20,"name":"s"}],
 "roles":[{"oid":10,"name":"a","member_of":[12]},{"oid":12,"name":"b"}],
 "settings":[{"role":10,"name":"search_path","value":"s"}],
@@ -26,7 +26,7 @@ func TestReadJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.RelationByName("s", "t").Children[0] != 101 || s.BaseType(50).Name != "int4" || !s.MemberOf("a", "b") || s.CastBetween(50, 23) == nil {
+	if !s.LoginTriggers || s.RelationByName("s", "t").Children[0] != 101 || s.BaseType(50).Name != "int4" || !s.MemberOf("a", "b") || s.CastBetween(50, 23) == nil {
 		t.Error("the index is not built")
 	}
 }

@@ -238,6 +238,7 @@ func (l *loader) server(r *row) {
 	l.s.Database = r.text()
 	l.s.ServerVersion = int(r.int(32))
 	l.s.SearchPath = r.text()
+	l.s.LoginTriggers = r.bool()
 }
 
 func (l *loader) schema(r *row) {

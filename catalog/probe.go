@@ -46,6 +46,7 @@ var probed = []struct{ from, key string }{
 	{"pg_catalog.pg_auth_members", "roleid::pg_catalog.int8 * 65536 + member::pg_catalog.int8"},
 	{"pg_catalog.pg_db_role_setting", "setrole::pg_catalog.int8"},
 	{"pg_catalog.pg_database WHERE datname = pg_catalog.current_database()", "oid::pg_catalog.int8"},
+	{"pg_catalog.pg_event_trigger", "oid::pg_catalog.int8"},
 	// Not loaded themselves; their names stand in definitions.
 	{"pg_catalog.pg_collation", "oid::pg_catalog.int8"},
 	{"pg_catalog.pg_ts_config", "oid::pg_catalog.int8"},

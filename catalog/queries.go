@@ -45,7 +45,8 @@ SELECT pg_catalog.current_database(),
                                    AND d.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
                                    AND d.setrole IN (0, (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = session_user)))
                     THEN NULL ELSE s.reset_val END
-        FROM pg_catalog.pg_settings s WHERE s.name = 'search_path')`},
+        FROM pg_catalog.pg_settings s WHERE s.name = 'search_path'),
+       EXISTS (SELECT FROM pg_catalog.pg_event_trigger t WHERE t.evtevent = 'login' AND t.evtenabled <> 'D')`},
 
 	{name: "pg_namespace", read: (*loader).schema, sql: `
 SELECT n.oid, n.nspname,

@@ -25,6 +25,8 @@ type Snapshot struct {
 	Objects    []string      // names of constraints, indexes and triggers, which errors show
 	SearchPath string        // the server's default search_path, before role and database settings; "" when those of the catalog account hide it
 
+	LoginTriggers bool // an event trigger fires at logins (PostgreSQL docs, section 40.1.1)
+
 	index
 }
 

@@ -91,6 +91,7 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 		return v
 	}
 	out := value{typ: t, chosen: v.chosen, text: v.text, at: v.at, grows: v.grows, witness: Witness{Known: true}}
+	checked := a.makes(t)
 	if v.label.empty() {
 		// A constant stays one. What a cast function of a user's makes of it is another matter.
 		if v.typ != oidUnknown {
@@ -114,7 +115,7 @@ func (a *analysis) cast(v value, t catalog.OID, kind castKind, loc int32) value 
 		return out
 	}
 	out.label = out.label.union(a.userCast(v, t, loc))
-	if a.checks(t, 0) {
+	if checked {
 		a.domainCheck(v, t, loc)
 	}
 	switch from := a.cat.Type(v.typ); {
@@ -232,7 +233,7 @@ func (a *analysis) castRow(out *value, v value, to *catalog.Type, kind castKind,
 		l = l.union(c.full())
 	}
 	out.label = out.label.union(l.derive())
-	if to.Kind == 'd' && a.checks(to.OID, 0) {
+	if to.Kind == 'd' && a.makes(to.OID) {
 		a.domainCheck(v, to.OID, loc)
 	}
 	return true

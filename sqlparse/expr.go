@@ -149,6 +149,7 @@ func (a *analysis) param(p *pg.ParamRef) value {
 	}
 	if a.view == "" && p.Number >= 1 && int(p.Number) <= len(a.env.ParamTypes) && a.env.ParamTypes[p.Number-1] != 0 {
 		if t := catalog.OID(a.env.ParamTypes[p.Number-1]); t != oidUnknown {
+			a.makes(t)
 			return literal(t)
 		}
 	}

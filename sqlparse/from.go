@@ -133,6 +133,7 @@ func (a *analysis) relationItem(rel *catalog.Relation) *item {
 	it := &item{alias: rel.Name, rel: rel, origin: rel, names: true, qualifies: true, typ: rel.RowType, cols: make([]column, len(rel.Columns))}
 	a.work += len(rel.Columns)
 	a.showsRelation(rel)
+	a.meets(rel)
 	for i := range rel.Columns {
 		it.cols[i].name = rel.Columns[i].Name
 	}

@@ -401,7 +401,7 @@ func (a *analysis) apply(c candidate, args []value, loc int32) value {
 			a.rows(args[0].chosen.derive(), loc) // a subquery without a row gives no array
 		}
 	}
-	if strings.Contains(c.fn.Name, "populate_record") && !out.label.empty() && a.checks(out.typ, 0) {
+	if strings.Contains(c.fn.Name, "populate_record") && a.makes(out.typ) && !out.label.empty() {
 		a.domainCheck(out, out.typ, loc)
 	}
 	out.fields = a.resultColumns(c.fn, out)

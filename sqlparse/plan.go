@@ -222,7 +222,13 @@ type Plan struct {
 	// is known of it may be of a catalog that is no longer the newest, for a role that it is only recorded for.
 	Undated bool
 
-	rows *rowTable // see Beside
+	// Stateless: whatever happens, the statement leaves nothing behind in the server's session when its
+	// transaction is over: no setting, named object, sequence value or lock, nor what a function or a foreign server might
+	// keep. What is not known to be so is not.
+	Stateless bool
+
+	rows    *rowTable // see Beside
+	touches bool      // rows come, or values are made, by way of code that is not analysed
 
 	CatalogVersion uint64
 

@@ -82,7 +82,7 @@ func (a *analysis) functionColumns(it *item, n *pg.Node, defs []*pg.Node, sc *sc
 			if len(v.fields) == len(defs) && v.fields[i].typ == c.typ {
 				c.label = v.fields[i].full().union(v.chosen.derive())
 			}
-			if !l.empty() && a.checks(c.typ, 0) {
+			if a.makes(c.typ) && !l.empty() {
 				a.domainCheck(c.value, c.typ, location(n))
 			}
 			cols = append(cols, c)
@@ -162,7 +162,7 @@ func (a *analysis) xmlTable(r *pg.RangeTableFunc, sc *scope) *item {
 		}
 		all = all.union(l)
 		col := column{name: c.Colname, loaded: true, value: expression(l.tells(), a.typeOf(c.TypeName).oid)}
-		if !l.empty() && a.checks(col.typ, 0) {
+		if a.makes(col.typ) && !l.empty() {
 			a.domainCheck(col.value, col.typ, r.Location)
 		}
 		it.cols = append(it.cols, col)
@@ -216,7 +216,7 @@ func (a *analysis) jsonColumns(it *item, list []*pg.Node, l *Label, fails *bool,
 			col.label = l.tells()
 			onEmpty, onError := a.jsonFails(c.OnEmpty, sc, l), a.jsonFails(c.OnError, sc, l)
 			*fails = *fails || onEmpty || onError || a.userType(col.typ)
-			if !l.empty() && a.checks(col.typ, 0) {
+			if a.makes(col.typ) && !l.empty() {
 				a.domainCheck(col.value, col.typ, -1)
 			}
 		}

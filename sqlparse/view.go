@@ -38,6 +38,9 @@ func (a *analysis) viewColumns(rel *catalog.Relation, it *item) func(i int) valu
 		a.imported = append(a.imported, rel.OID)
 		a.importUses(info)
 	}
+	if info == nil {
+		a.plan.touches = true
+	}
 	if info == nil && rel.Kind == catalog.KindView {
 		a.plan.Shown.add(Shown{Literals: "view " + rel.Schema + "." + rel.Name})
 	}
@@ -64,6 +67,7 @@ func (a *analysis) importUses(info *viewInfo) {
 	}
 	a.importEffects(info, info.plan.Effects)
 	a.plan.Shown.add(info.plan.Shown)
+	a.plan.touches = a.plan.touches || info.plan.touches || info.plan.calls()
 	if a.explaining {
 		a.importSet(info, info.plan.Reads) // also of columns that the statement does not ask for
 	}

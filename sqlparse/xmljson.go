@@ -259,7 +259,7 @@ func (a *analysis) jsonQuery(f *pg.JsonFuncExpr, sc *scope) value {
 	if f.Output != nil && f.Output.TypeName != nil {
 		t = a.typeOf(f.Output.TypeName).oid
 	}
-	if !l.empty() && a.checks(t, 0) {
+	if a.makes(t) && !l.empty() {
 		a.domainCheck(expression(l, t), t, f.Location)
 	}
 	// A document that is no jsonb is converted first, and that can fail.
