@@ -85,9 +85,10 @@ type Upstream struct {
 	SSLMode     string // SSLDisable, SSLRequire, SSLVerifyCA or SSLVerifyFull; always set
 	SSLRootCert string // PEM file; "" is the system's roots
 
-	SSLNegotiation         string // SSLNegotiationPostgres or SSLNegotiationDirect
-	MaxProtocolVersion     string // Protocol30 or Protocol32
-	ApplicationNameAddHost bool   // the server sees the client's address behind the application's name
+	SSLNegotiation         string        // SSLNegotiationPostgres or SSLNegotiationDirect
+	MaxProtocolVersion     string        // Protocol30 or Protocol32
+	ApplicationNameAddHost bool          // the server sees the client's address behind the application's name
+	ServerIdleTimeout      time.Duration // how long a server session waits for the next login when its client has left it as it was; 0: not at all
 }
 
 // The words of upstream.sslnegotiation, with libpq's meaning.

@@ -173,7 +173,7 @@ func TestEveryKey(t *testing.T) {
 		File:     in("pgveil.yaml"),
 		Listen:   []Address{{"127.0.0.1", 6432}, {"::1", 6433}, {s.dir, 6432}},
 		TLS:      TLS{TLSVerifyFull, in("server.crt"), in("server.key"), in("ca.crt")},
-		Upstream: Upstream{"db.example.org", 5433, SSLVerifyCA, in("ca.crt"), SSLNegotiationPostgres, Protocol30, false},
+		Upstream: Upstream{"db.example.org", 5433, SSLVerifyCA, in("ca.crt"), SSLNegotiationPostgres, Protocol30, false, time.Second},
 		Catalog:  Catalog{"pgveil", secret, time.Minute},
 		Auth:     Auth{AuthSCRAM, "SELECT usename, passwd FROM pgveil.user_verifier($1)", "postgres"},
 		Users: map[string]User{
@@ -242,7 +242,7 @@ func TestDefaults(t *testing.T) {
 		File:           c.File,
 		Listen:         []Address{{"127.0.0.1", 6432}},
 		TLS:            TLS{Mode: TLSOff},
-		Upstream:       Upstream{"127.0.0.1", 5432, SSLDisable, "", SSLNegotiationPostgres, Protocol30, false},
+		Upstream:       Upstream{"127.0.0.1", 5432, SSLDisable, "", SSLNegotiationPostgres, Protocol30, false, time.Second},
 		Catalog:        Catalog{"pgveil", "", 30 * time.Second},
 		Auth:           Auth{Method: AuthSCRAM, Database: "postgres"},
 		Users:          map[string]User{},

@@ -78,6 +78,9 @@ var settings = []*setting{
 	{path: "upstream.application_name_add_host", typ: typeBool, def: "false",
 		field: func(t *target) any { return &t.config.Upstream.ApplicationNameAddHost },
 		doc:   "Whether the server sees a client's address: `application_name` then starts as `NAME - ADDRESS:PORT`, with `app` for a client that gives no name and `[local]` for a socket. As pgbouncer's setting of that name; a later SET is not changed."},
+	{path: "upstream.server_idle_timeout", typ: typeDuration, def: "1s", min: 0, max: int64(hour),
+		field: func(t *target) any { return &t.config.Upstream.ServerIdleTimeout },
+		doc:   "How long a server session stays when its client has gone and nothing was left behind in it: the user's next login with the same settings takes it over and does not have to wait for a new one ([pooling](pooling.md)). `0`: every login gets a new server session."},
 
 	{path: "catalog.user", typ: typeName, restart: true, required: true,
 		field: func(t *target) any { return &t.config.Catalog.User },

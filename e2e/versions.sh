@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 cache=${PGVEIL_SERVERS:-/var/tmp/pgveil-servers} # not in root's home: servers run under another account
 case $(uname -m) in x86_64) arch=x64;; aarch64) arch=arm64;; *) echo "no servers for $(uname -m)" >&2; exit 1;; esac
-tests='^Test(Transparent|Protocol|Startup|Timeouts|Sockets|Psql|Cancel|LoginRefusals|MappedUser|CopyOutIsMasked|CopyIn|Sequences|DeveloperSees|ClinicianSees|Pgbench|Metadata)'
+tests='^Test(Transparent|Protocol|Startup|Timeouts|Sockets|Psql|Cancel|LoginRefusals|MappedUser|CopyOutIsMasked|CopyIn|Sequences|Handover|DeveloperSees|ClinicianSees|Pgbench|Metadata)'
 failed=
 for v in "${@:-}"; do
 	[ -n "$v" ] || { echo "usage: versions.sh 13 14 …" >&2; exit 2; }

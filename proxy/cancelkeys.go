@@ -25,6 +25,7 @@ type cancelKeys struct {
 type cancelEntry struct {
 	key    []byte
 	target *cancelTarget
+	used   bool // a request was, or is being, forwarded
 }
 
 // Lengths of the secret part of a cancel key, in bytes: protocol 3.0 has four,
@@ -56,19 +57,24 @@ func (k *cancelKeys) add(length int, t *cancelTarget) (pid uint32, key []byte) {
 	return pid, key
 }
 
-func (k *cancelKeys) remove(pid uint32) {
+// remove forgets a session's key. It reports whether it was used: then a request may yet reach the server.
+func (k *cancelKeys) remove(pid uint32) (used bool) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	used = k.entries[pid].used
 	delete(k.entries, pid)
-	k.mu.Unlock()
+	return used
 }
 
 // find returns the target of a CancelRequest, nil when the key is not the session's.
 func (k *cancelKeys) find(pid uint32, key []byte) *cancelTarget {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	e, ok := k.entries[pid]
-	k.mu.Unlock()
 	if !ok || subtle.ConstantTimeCompare(e.key, key) != 1 {
 		return nil
 	}
+	e.used = true
+	k.entries[pid] = e
 	return e.target
 }

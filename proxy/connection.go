@@ -185,9 +185,10 @@ func (s *Server) serve(raw net.Conn) {
 // begin hands the login over to a session. Nothing of it stays behind but what the
 // session's end needs.
 func (c *connection) begin(h *handover) {
-	s, begun, pid, target, end := c.server, time.Now(), h.pid, h.target, h.binding.Close
+	s, begun, pid, target, end, up := c.server, time.Now(), h.pid, h.target, h.binding.Close, h.upstream
+	limit := int64(c.settings.config.Limits.MaxConnections)
 	c.mu.Lock()
-	c.carried = s.carry(h, func(err error) {
+	c.carried = s.carry(h, func(err error, server net.Conn) {
 		c.mu.Lock()
 		killed := c.killed
 		c.mu.Unlock()
@@ -203,10 +204,19 @@ func (c *connection) begin(h *handover) {
 		if end != nil {
 			end()
 		}
-		s.keys.remove(pid)
-		s.sessions.Add(-1)
+		canceled := s.keys.remove(pid)
+		n := s.sessions.Add(-1)
+		if server != nil {
+			up.conn = server
+			if canceled || killed {
+				up.close()
+			} else {
+				target.upstream.spares.put(up, limit-n)
+			}
+		}
 		c.gone()
 	})
+	up.conn, up.extra = nil, nil
 	carried, severed := c.carried, c.severed
 	c.peer, c.tls, c.raw, c.upstream = peer{}, nil, nil, nil
 	c.mu.Unlock()

@@ -15,6 +15,9 @@ import (
 // dialling is a connection to the server that is being made, and a login over it that may have
 // begun.
 type dialling struct {
+	spares *spares
+	spare  *upstreamSession // what was found instead
+	key    string           // of the spare that would do
 	cancel context.CancelFunc
 	result chan dialled
 	taken  bool
@@ -27,10 +30,13 @@ type dialled struct {
 
 // begin dials in the background: the server gets its process ready while the client
 // proves who it is. With params, which are those of a StartupMessage, the login begins, too, as far as it needs no
-// proof, if the server is one that asks for SCRAM.
-func (u *upstream) begin(ctx context.Context, params []wire.Param) *dialling {
+// proof, if the server is one that asks for SCRAM. If there is a spare session for the login, nothing is dialled.
+func (u *upstream) begin(ctx context.Context, user string, params []wire.Param) *dialling {
 	ctx, cancel := context.WithCancel(ctx)
-	d := &dialling{cancel: cancel, result: make(chan dialled, 1)}
+	d := &dialling{spares: &u.spares, key: spareKey(user, params), cancel: cancel, result: make(chan dialled, 1)}
+	if d.spare = u.spares.take(d.key); d.spare != nil {
+		return d
+	}
 	go func() {
 		l, err := u.open(ctx, params)
 		d.result <- dialled{l, err}
@@ -75,7 +81,11 @@ func (d *dialling) take() (*serverLogin, error) {
 // drop closes the connection, unless it has been taken.
 func (d *dialling) drop() {
 	d.cancel()
-	if d.taken {
+	switch {
+	case d.spare != nil:
+		d.spares.giveBack(d.spare)
+		return
+	case d.taken:
 		return
 	}
 	go func() {
@@ -89,19 +99,67 @@ func (d *dialling) drop() {
 // time. A login that takes longer begins anew at the server.
 const challengeAge = time.Second
 
-// login logs in over a connection as the credentials' owner. An error is a *wire.Error: the
+// request is what a client asks of the server at its login.
+type request struct {
+	user        string // who it is on this side
+	account     string // who it is there
+	params      []wire.Param
+	credentials auth.Credentials
+	hasPassword bool   // see serverLogin
+	catalog     uint64 // as in Binding
+}
+
+// login logs in over a connection, or takes over the spare session that was found instead. An error is a *wire.Error: the
 // server's own, as it is, or one that tells the client nothing of the inside.
-func (u *upstream) login(ctx context.Context, d *dialling, params []wire.Param, user string, c auth.Credentials, known bool) (*upstreamSession, error) {
-	l, err := d.take()
-	if err == nil && l.challenge != nil && (time.Since(l.challenged) > challengeAge || !sameSettings(l.params, params)) {
+func (u *upstream) login(ctx context.Context, d *dialling, r *request) (*upstreamSession, error) {
+	key := spareKey(r.user, r.params)
+	var l *serverLogin
+	var err error
+	if s := d.spare; s == nil {
+		l, err = d.take()
+	} else {
+		d.spare = nil
+		if s.fits(key, r.catalog) {
+			u.spares.reused.Add(1)
+			return s, nil
+		}
+		s.close()
+		l, err = u.connect(ctx)
+	}
+	s, err := u.run(ctx, l, err, r)
+	for range crowdedTries {
+		if e := wireError(err); e == nil || e.Code != tooManyConnections || u.spares.trim(0) == 0 {
+			break
+		}
+		// There may be room now, when the processes of the spares have ended.
+		time.Sleep(crowdedWait)
+		l, err = u.connect(ctx)
+		s, err = u.run(ctx, l, err, r)
+	}
+	if err == nil && r.catalog != 0 && key == d.key && u.spares.timeout > 0 {
+		s.serves, s.catalog, s.begun = key, r.catalog, time.Now()
+	}
+	return s, err
+}
+
+// When the server has no room for another session, although there were spares.
+const (
+	tooManyConnections = "53300"
+	crowdedTries       = 3
+	crowdedWait        = 50 * time.Millisecond
+)
+
+// run goes through the login over what was dialled, if it was.
+func (u *upstream) run(ctx context.Context, l *serverLogin, err error, r *request) (*upstreamSession, error) {
+	if err == nil && l.challenge != nil && (time.Since(l.challenged) > challengeAge || !sameSettings(l.params, r.params)) {
 		l.Close()
 		l, err = u.connect(ctx)
 	}
 	if err == nil {
-		l.user, l.credentials, l.hasPassword = user, c, known
+		l.user, l.credentials, l.hasPassword = r.account, r.credentials, r.hasPassword
 		var s *upstreamSession
 		err = interruptible(ctx, l.Conn, func() (err error) {
-			s, err = l.run(params)
+			s, err = l.run(r.params)
 			return err
 		})
 		u.asks.learn(l)

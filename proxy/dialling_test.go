@@ -59,7 +59,7 @@ func TestOpeningNeedsSCRAM(t *testing.T) {
 			u := newTestUpstream(l.Addr().(*net.TCPAddr).Port)
 			u.asks.scram.Store(c.scram)
 			u.asks.other.Store(c.other)
-			d := u.begin(t.Context(), []wire.Param{{Name: "user", Value: "alice"}})
+			d := u.begin(t.Context(), "alice", []wire.Param{{Name: "user", Value: "alice"}})
 			got, err := d.take()
 			if err != nil {
 				t.Fatal(err)

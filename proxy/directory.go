@@ -27,7 +27,10 @@ type Binding struct {
 	Judge session.Judge
 	Known func(word []byte) bool // a name of the catalog, which errors and notices may show
 	Valid func() bool            // asked after a reload: false ends the session; may be nil
-	Close func()                 // called when the session has ended; may be nil
+	// CatalogVersion is that of the catalog that the role was found in. A session that was left by another login of the
+	// same version may serve this one; 0: it must be a new one.
+	CatalogVersion uint64
+	Close          func() // called when the session has ended; may be nil
 }
 
 // Directory binds logins to roles. It is called after the client has proved

@@ -34,8 +34,7 @@ type handover struct {
 // is told that it may send statements. The result is nil after a CancelRequest.
 // All of it happens within limits.login_timeout.
 func (c *connection) login() (h *handover, err error) {
-	limit := c.settings.config.Limits.LoginTimeout
-	ctx, cancel := context.WithTimeout(c.server.drain, limit)
+	ctx, cancel := context.WithTimeout(c.server.drain, c.settings.config.Limits.LoginTimeout)
 	defer cancel()
 	stop := interruptOnDone(ctx, c.raw)
 	defer stop()
@@ -43,7 +42,8 @@ func (c *connection) login() (h *handover, err error) {
 	if err != nil || start == nil {
 		return nil, err
 	}
-	if n := c.server.sessions.Add(1); n > int64(c.settings.config.Limits.MaxConnections) {
+	n, limit := c.server.sessions.Add(1), int64(c.settings.config.Limits.MaxConnections)
+	if n > limit {
 		c.server.sessions.Add(-1)
 		c.server.metrics.refused.Add(1)
 		return nil, wire.TooManyConnections()
@@ -53,6 +53,7 @@ func (c *connection) login() (h *handover, err error) {
 			c.server.sessions.Add(-1)
 		}
 	}()
+	c.settings.upstream.spares.trim(limit - n)
 	h, err = c.establish(ctx, start)
 	if err == nil && !stop() {
 		err = ctx.Err()
@@ -186,7 +187,7 @@ func (c *connection) establish(ctx context.Context, start *wire.Startup) (*hando
 		c.peer.out = wire.AppendNegotiateProtocolVersion(c.peer.out, min(start.Minor, wire.ProtocolMinor), start.Options)
 	}
 	c.peer.exact = false // what the client sends from here on is its own, whoever reads it
-	server := c.settings.upstream.begin(ctx, c.opening(params))
+	server := c.settings.upstream.begin(ctx, c.info.User, c.opening(params))
 	defer server.drop()
 	who, keys, err := c.authenticate(ctx)
 	if err != nil {
@@ -367,8 +368,10 @@ func (c *connection) enter(ctx context.Context, h *handover, server *dialling, s
 	if who.password == "" {
 		credentials.Keys = &keys
 	}
-	params = c.startupParams(who.upstreamUser, params)
-	up, err := c.settings.upstream.login(ctx, server, params, who.upstreamUser, credentials, who.password != "")
+	up, err := c.settings.upstream.login(ctx, server, &request{
+		user: c.info.User, account: who.upstreamUser, params: c.startupParams(who.upstreamUser, params),
+		credentials: credentials, hasPassword: who.password != "", catalog: h.binding.CatalogVersion,
+	})
 	if err != nil {
 		return c.upstreamError(h, who, err)
 	}
@@ -395,7 +398,9 @@ func (c *connection) enter(ctx context.Context, h *handover, server *dialling, s
 			}
 		}
 	}
-	up.greeting = nil
+	if up.serves == "" {
+		up.greeting = nil
+	}
 	out = wire.AppendBackendKeyData(out, pid, key)
 	c.peer.out = wire.AppendReadyForQuery(out, 'I')
 	if err := c.peer.flush(); err != nil {

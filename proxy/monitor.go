@@ -115,7 +115,7 @@ func (m *metrics) reload(ok bool) {
 }
 
 // write prints the metrics in Prometheus' text format, version 0.0.4.
-func (m *metrics) write(w io.Writer, connections, sessions int64, auditUp bool) {
+func (m *metrics) write(w io.Writer, connections, sessions int64, p *spares, auditUp bool) {
 	one := func(name, kind, help string, value int64) {
 		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", name, help, name, kind, name, value)
 	}
@@ -136,6 +136,8 @@ func (m *metrics) write(w io.Writer, connections, sessions int64, auditUp bool) 
 	}
 	one("pgveil_connections", "gauge", "Open client connections.", connections)
 	one("pgveil_sessions", "gauge", "Client connections past their startup packet.", sessions)
+	one("pgveil_server_spares", "gauge", "Server sessions that wait for the next login.", p.len())
+	one("pgveil_server_spares_used_total", "counter", "Logins that took one over, since the configuration was loaded.", p.reused.Load())
 	one("pgveil_logins_total", "counter", "Successful logins.", m.logins.Load())
 	one("pgveil_connections_refused_total", "counter", "Connections over limits.max_connections.", m.refused.Load())
 	one("pgveil_cancels_total", "counter", "Cancel requests forwarded.", m.cancels.Load())
@@ -174,7 +176,7 @@ func newMonitor(s *Server, c config.Metrics) (*monitor, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		s.metrics.write(w, s.open.Load(), s.sessions.Load(), s.audit.Err() == nil)
+		s.metrics.write(w, s.open.Load(), s.sessions.Load(), &s.settings.Load().upstream.spares, s.audit.Err() == nil)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "ok\n")

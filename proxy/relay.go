@@ -11,12 +11,13 @@ import (
 )
 
 // carry hands a login over to a session, and has done called when that has ended.
-func (s *Server) carry(h *handover, done func(error)) transport.Carried {
+func (s *Server) carry(h *handover, done transport.Done) transport.Carried {
 	c := h.config.config
 	x := session.New(session.Config{
 		Judge: h.binding.Judge,
 		Clear: h.binding.Clear,
 		Known: h.binding.Known,
+		Keep:  h.upstream.serves != "",
 
 		ID:          h.info.ID,
 		User:        h.info.User,

@@ -201,6 +201,7 @@ func (s *Server) reload(c *config.Config, d Directory) error {
 	old := s.settings.Swap(set)
 	s.mu.Unlock()
 	old.verifiers.close()
+	old.upstream.spares.close()
 	s.each((*connection).revokeInvalid)
 	for name, changed := range map[string]bool{
 		"listen":  !slices.Equal(old.config.Listen, c.Listen),
@@ -226,6 +227,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.log.Info("shutting down", "sessions", s.sessions.Load())
 	}
 	s.stop()
+	s.settings.Load().upstream.spares.close()
 	if first {
 		s.each((*connection).drain)
 	}

@@ -405,7 +405,7 @@ func TestMetricsOfStatements(t *testing.T) {
 		m.failedLogin(fmt.Sprint(i))
 	}
 	var b strings.Builder
-	m.write(&b, 1, 1, true)
+	m.write(&b, 1, 1, &spares{}, true)
 	for _, want := range []string{
 		`pgveil_statements_total{verdict="mask"} 1`, `pgveil_statements_total{verdict="pass"} 1`, `pgveil_statements_total{verdict="refuse"} 1`,
 		`pgveil_statement_errors_total{sqlstate="22012"} 1`, "pgveil_rows_total 4", "pgveil_result_bytes_total 42", fmt.Sprintf(`{sqlstate="other"} %d`, maxLabels),

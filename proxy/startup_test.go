@@ -327,7 +327,7 @@ func TestHostileServer(t *testing.T) {
 				io.Copy(io.Discard, conn)
 			}()
 			u := newTestUpstream(l.Addr().(*net.TCPAddr).Port)
-			_, err = u.login(t.Context(), u.begin(t.Context(), nil), nil, "alice", auth.Credentials{Password: "p", Keys: nil}, c.known)
+			_, err = u.login(t.Context(), u.begin(t.Context(), "alice", nil), &request{account: "alice", credentials: auth.Credentials{Password: "p"}, hasPassword: c.known})
 			e, ok := err.(*wire.Error)
 			if !ok || e.Code != c.code {
 				t.Errorf("got %v", err)

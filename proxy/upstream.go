@@ -31,6 +31,7 @@ type upstream struct {
 	minor   uint16      // of the newest protocol version to ask for
 	addHost bool        // application_name gets the client's address
 	asks    methods
+	spares  spares
 }
 
 func newUpstream(c config.Upstream) (*upstream, error) {
@@ -38,7 +39,7 @@ func newUpstream(c config.Upstream) (*upstream, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{address: c.Address(), tls: t, direct: c.SSLNegotiation == config.SSLNegotiationDirect, addHost: c.ApplicationNameAddHost}
+	u := &upstream{spares: spares{timeout: c.ServerIdleTimeout}, address: c.Address(), tls: t, direct: c.SSLNegotiation == config.SSLNegotiationDirect, addHost: c.ApplicationNameAddHost}
 	if c.MaxProtocolVersion == config.Protocol32 {
 		u.minor = 2
 	}
@@ -132,6 +133,11 @@ type upstreamSession struct {
 
 	greeting []byte // ParameterStatus and NoticeResponse messages, as they came
 	extra    []byte // read after ReadyForQuery
+
+	serves  string    // key of a login that could be served by this session, see spareKey; "": none
+	catalog uint64    // as in Binding
+	begun   time.Time // the login
+	left    time.Time // by the latest client
 }
 
 // serverLogin is the client's side of one login.

@@ -217,5 +217,5 @@ func (d directory) Bind(ctx context.Context, l proxy.Login) (*proxy.Binding, err
 	if err != nil {
 		return nil, err
 	}
-	return &proxy.Binding{Role: b.Role, Clear: b.Clear, Judge: b.Judge, Known: b.Known, Valid: b.Valid}, nil
+	return &proxy.Binding{Role: b.Role, Clear: b.Clear, Judge: b.Judge, Known: b.Known, Valid: b.Valid, CatalogVersion: b.CatalogVersion}, nil
 }

@@ -85,6 +85,8 @@ type Login struct {
 	Clear bool // the role sees every class clear
 	Judge session.Judge
 	Known func(word []byte) bool // a name of the catalog
+	// CatalogVersion is that of the catalog; 0 when something happens at each login to the server.
+	CatalogVersion uint64
 
 	judge *userJudge
 }
@@ -114,7 +116,11 @@ func (d *Directory) Bind(ctx context.Context, name, user, sessionID string) (*Lo
 		return nil, wire.RoleDenied(user)
 	}
 	j := &userJudge{database: db, user: user, clear: role.Clear(), version: d.options.Version, sessionID: sessionID}
-	return &Login{Role: role.Name, Clear: j.clear, Judge: j, Known: j.known, judge: j}, nil
+	l := &Login{Role: role.Name, Clear: j.clear, Judge: j, Known: j.known, judge: j}
+	if !b.Catalog.LoginTriggers {
+		l.CatalogVersion = b.Catalog.Version
+	}
+	return l, nil
 }
 
 // open returns the database, and makes it when this is its first login.

@@ -9,7 +9,7 @@ import (
 
 // clientBlocked reports whether the client's messages have to wait.
 func (s *Session) clientBlocked() bool {
-	return s.decision.pending() || s.probing.state == probeRuns || s.q.len() >= maxPending || s.q.bytes >= maxPendingBytes ||
+	return s.parting != staying || s.decision.pending() || s.probing.state == probeRuns || s.q.len() >= maxPending || s.q.bytes >= maxPendingBytes ||
 		len(s.toServer.buf) >= highWater || s.settle && s.q.len() > 0 || s.awaitsCopy()
 }
 
@@ -108,7 +108,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 			return
 		}
 		s.push(kFunction)
-		s.definitions = true
+		s.definitions, s.lasting = true, true
 	case wire.Bind:
 		s.clearBind(m[wire.HeaderSize:])
 	case wire.Query:
@@ -118,7 +118,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 			return
 		}
 		s.push(kQuery)
-		s.definitions, s.unsynced = true, false
+		s.definitions, s.lasting, s.unsynced = true, true, false
 	case wire.Parse:
 		if s.masked {
 			s.client.drop = true
@@ -127,7 +127,7 @@ func (s *Session) clientLarge(typ byte, m []byte, size int) {
 		}
 		// Its name is not looked for: under any name, nothing is known of it.
 		s.push(kParse)
-		s.definitions, s.unsynced = true, true
+		s.definitions, s.lasting, s.unsynced = true, true, true
 		s.stmts.clear()
 	}
 }
@@ -197,6 +197,9 @@ func (s *Session) clientMessage(typ byte, m []byte, stable bool) bool {
 			s.push(kCopyEnd)
 		}
 	case wire.Terminate:
+		if s.part() {
+			break
+		}
 		s.toServer.pass(m, stable)
 		s.lastWord = true
 		s.close(nil)
@@ -345,6 +348,7 @@ func endsTransaction(st *Statement) bool { return st.Tag == "COMMIT" || st.Tag =
 // forwarded notes what a statement on its way to the server may change for later
 // ones; nil is a statement of which nothing is known.
 func (s *Session) forwarded(st *Statement) {
+	s.leaves(st)
 	if st == nil {
 		s.definitions, s.settingsPending = true, true
 		s.path = searchPath{pending: true}

@@ -69,6 +69,10 @@ func (s *Session) clientParse(m, body []byte, stable bool) (ready bool, err erro
 		return true, nil
 	}
 	s.setStatement(e.name, p)
+	s.parsed = true
+	if v == nil || p.stmt != nil {
+		s.leaves(p.stmt) // to plan it may be to run a part of it
+	}
 	switch {
 	case p.stmt != nil && p.stmt.Action == Answer:
 		s.send(wire.AppendParse(s.toServer.bytes(), string(msg.Name), p.stmt.Answer, nil))

@@ -55,7 +55,7 @@ var clientParts = [][]byte{
 	wire.AppendClose(nil, 'S', "a"), wire.AppendClose(nil, 'P', "p"), syncMsg, syncMsg, flushMsg,
 	{'c', 0, 0, 0, 4}, {'d', 0, 0, 0, 5, 1}, query("copy t to stdout"), query("copy t from stdin; copy t to stdout; select ssn"),
 	join(parse("", "copy t to stdout"), bind("", ""), execute("", 0)), join(parse("", "copy t from stdin"), bind("", ""), execute("", 0)),
-	copyFail("x"),
+	copyFail("x"), query("select lasting"), terminate,
 }
 
 var serverParts = [][]byte{
@@ -77,14 +77,16 @@ func FuzzMasked(f *testing.F) {
 	f.Add([]byte{0, 0x80 + 20, 0x80 + 27}, []byte(nil))
 	f.Add([]byte{6, 9, 15, 19, 0x80 + 20, 0x80 + 26}, []byte(nil))
 	f.Add([]byte{7, 10, 16, 16, 19, 0x80 + 20, 0x80, 0x81, 0x80 + 5, 0x80 + 7, 0x80 + 4, 0x80 + 7, 0x80 + 9, 0x80 + 11}, []byte(nil))
+	f.Add([]byte{0, 0x80 + 20, 0x80 + 34, 30}, []byte(nil))
+	f.Add([]byte{6, 0x80 + 20, 19, 0x80, 0x80 + 11, 30, 0x80 + 9, 0x80 + 11}, []byte(nil))
 	f.Add([]byte{0xff, 0, 0x80 + 27}, []byte("Dcanary"))
 	f.Fuzz(func(t *testing.T, ops, raw []byte) {
 		if len(ops) > 200 {
 			return
 		}
-		s := New(Config{Judge: &strictJudge{}, BeforeResult: len(ops)%2 == 0, MaxRowBytes: 1 << 12, MaxStatementBytes: 1 << 10, MaxMessageBytes: 1 << 12,
+		s := New(Config{Judge: &strictJudge{}, Keep: true, BeforeResult: len(ops)%2 == 0, MaxRowBytes: 1 << 12, MaxStatementBytes: 1 << 10, MaxMessageBytes: 1 << 12,
 			MaxStatements: 4, Parameters: []wire.Param{{Name: "standard_conforming_strings", Value: "on"}, {Name: "client_encoding", Value: "UTF8"}}})
-		var out []byte
+		var out, toServer []byte
 		settle := func() {
 			for range 100 {
 				if q, ok := s.Job(); ok {
@@ -102,7 +104,8 @@ func FuzzMasked(f *testing.F) {
 				}
 				buf, direct := s.TakeClient(nil)
 				out = append(append(out, buf...), direct...)
-				s.TakeServer(nil)
+				buf2, direct2 := s.TakeServer(nil)
+				toServer = append(append(toServer, buf2...), direct2...)
 				if waits == 0 && len(buf)+len(direct) == 0 {
 					return
 				}
@@ -124,6 +127,9 @@ func FuzzMasked(f *testing.F) {
 			if n := len(s.client.buf) + len(s.server.buf) + len(s.q.e)*64; n > 1<<20 {
 				t.Fatalf("%d bytes are held", n)
 			}
+		}
+		if s.Kept() {
+			checkTraces(t, toServer)
 		}
 		for b := out; len(b) > 0; {
 			typ, size, ok, err := wire.BackendHeader(b)
@@ -150,14 +156,58 @@ func FuzzMasked(f *testing.F) {
 	})
 }
 
+// checkTraces looks at what was sent to the server in a session that is kept.
+func checkTraces(t *testing.T, b []byte) {
+	prepared := false
+	for len(b) > 0 {
+		typ, size, ok, err := wire.FrontendHeader(b)
+		if err != nil || !ok || size > len(b) {
+			t.Fatalf("not a message: %q", b)
+		}
+		sql, name := []byte(nil), []byte(nil)
+		switch typ {
+		case wire.Query:
+			sql, err = wire.QueryText(b[wire.HeaderSize:size])
+			prepared = prepared && string(sql) != dropPrepared
+		case wire.Parse:
+			var m wire.ParseMessage
+			m, err = wire.ParseParse(b[wire.HeaderSize:size])
+			sql, name = m.SQL, m.Name
+			prepared = prepared || string(name) != probeName
+		case wire.Terminate, wire.CopyData, wire.CopyDone, wire.CopyFail, wire.FunctionCall:
+			t.Fatalf("kept after message type %q", typ)
+		}
+		for stmt := range bytes.SplitSeq(sql, []byte(";")) {
+			word, _, _ := bytes.Cut(bytes.ToUpper(bytes.TrimSpace(stmt)), []byte(" "))
+			switch string(word) {
+			case "", "SELECT", "BEGIN":
+			default:
+				if s := string(sql); s != dropPrepared && s != refusedText {
+					t.Fatalf("kept after %q", sql)
+				}
+			}
+			if bytes.Contains(stmt, []byte("lasting")) {
+				t.Fatalf("kept after %q", sql)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = b[size:]
+	}
+	if prepared {
+		t.Fatal("kept with a prepared statement")
+	}
+}
+
 // FuzzCuts feeds a clear session the same bytes in one piece and cut: what comes
 // out is the same.
 func FuzzCuts(f *testing.F) {
 	f.Add(join(query("select 1"), parse("", "select 1"), bind("", ""), execute("", 0), syncMsg), join(columns("a"), row("1"), tag("SELECT 1"), ready('I')), uint8(3))
 	f.Add([]byte("Q\x00\x00\x00\x02"), []byte{'D', 0xff, 0xff, 0xff, 0xff}, uint8(1))
 	f.Fuzz(func(t *testing.T, client, server []byte, at uint8) {
-		run := func(step int) (string, string) {
-			s := New(Config{Judge: &fakeJudge{}, Clear: true, MaxRowBytes: 1 << 12})
+		run := func(step int) (string, string, bool) {
+			s := New(Config{Judge: &fakeJudge{}, Clear: true, Keep: true, MaxRowBytes: 1 << 12})
 			var toClient, toServer []byte
 			take := func() {
 				buf, direct := s.TakeClient(nil)
@@ -177,11 +227,11 @@ func FuzzCuts(f *testing.F) {
 				b = b[n:]
 				take()
 			}
-			return string(toClient), string(toServer)
+			return string(toClient), string(toServer), s.Kept()
 		}
-		c1, s1 := run(1 << 20)
-		c2, s2 := run(1 + int(at))
-		if done := c1 != c2 || s1 != s2; done {
+		c1, s1, k1 := run(1 << 20)
+		c2, s2, k2 := run(1 + int(at))
+		if done := c1 != c2 || s1 != s2 || k1 != k2; done {
 			t.Fatalf("in one piece\n%q\n%q\nin pieces of %d\n%q\n%q", c1, s1, 1+int(at), c2, s2)
 		}
 	})

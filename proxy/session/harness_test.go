@@ -16,7 +16,7 @@ import (
 )
 
 // fakeJudge decides by words in the text: "secret" is refused, "ssn" masked,
-// "veil" answered, "fault" disagrees with the witness.
+// "veil" answered, "fault" disagrees with the witness, "lasting" leaves something behind.
 type fakeJudge struct {
 	slow       bool // nothing is at hand: every decision is a job
 	broken     error
@@ -71,6 +71,7 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 		}
 		tag, _, _ := strings.Cut(strings.ToUpper(sql), " ")
 		st := &Statement{Action: Pass, Tag: tag, Audit: AuditInfo{Statement: sql, Verdict: "pass"}}
+		st.Stateless = (tag == "SELECT" || tag == "BEGIN" || tag == "COMMIT") && !strings.Contains(sql, "lasting")
 		defer st.Seal()
 		switch {
 		case strings.Contains(sql, "secret"):

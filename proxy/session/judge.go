@@ -97,6 +97,8 @@ type Statement struct {
 	Converts bool   // a value computed from protected columns goes out as text, and is converted to the client's encoding: see encoding.go
 	Encoding string // of a COPY, its own; "": the client's
 	Encodes  bool   // it may set client_encoding
+
+	Stateless bool // it leaves nothing behind in the server's session; see parting.go
 }
 
 // AuditInfo is the part of an audit record that is known before a statement runs.

@@ -33,6 +33,13 @@ func (s *Session) serverMessages(b []byte, stable bool) (n, need int) {
 		if !ok {
 			return n, wire.HeaderSize
 		}
+		if s.parting == clearing {
+			if len(b)-n < size && size <= largeReport {
+				return n, size
+			}
+			n += s.cleared(typ, b[n:], size)
+			continue
+		}
 		if s.streams(typ, size) {
 			if !s.streamed(typ, size) {
 				break
@@ -116,6 +123,7 @@ func (s *Session) unexpected(typ byte) {
 	if s.masked {
 		s.fatal(wire.UpstreamProtocolViolation(fmt.Errorf("unexpected message type %q", typ)))
 	}
+	s.lasting = true
 }
 
 // serverMessage deals with a whole message.

@@ -52,6 +52,8 @@ type Config struct {
 	// Known reports whether a word is a name of the database's catalog. Such words
 	// stay in the errors that a masked role sees.
 	Known func(word []byte) bool
+	// Keep: the server's session may serve another client afterwards; see Kept.
+	Keep bool
 
 	MaxStatementBytes int // longest statement that is decided
 	MaxMessageBytes   int // longest other message of a masked session that is looked into
@@ -132,6 +134,10 @@ type Session struct {
 	application     string
 	definitions     bool // definitions changed in the transaction at hand
 
+	lasting bool // something may have been left behind in the server's session
+	parsed  bool // prepared statements may
+	parting parting
+
 	clientEOF  bool
 	draining   bool
 	lastWord   bool // the server said FATAL: its end is expected
@@ -179,6 +185,9 @@ func (s *Session) Client(now time.Time, b []byte) {
 // Server takes bytes that the server sent, as Client does.
 func (s *Session) Server(now time.Time, b []byte) {
 	s.now = now
+	if len(b) > 0 {
+		s.late()
+	}
 	s.server.feed(b, s, (*Session).serverMessages)
 	s.recordEarly()
 	s.pump()
@@ -195,16 +204,19 @@ func (s *Session) ClientEOF(now time.Time) {
 // ClientLost says that the client cannot be reached any more.
 func (s *Session) ClientLost(now time.Time) {
 	s.now = now
-	s.close(nil)
+	if s.parting == staying {
+		s.close(nil)
+	}
 }
 
 // ServerEOF says that the server's connection ended, or broke with err.
 func (s *Session) ServerEOF(now time.Time, err error) {
 	s.now = now
+	s.late()
 	if s.terminated {
 		return
 	}
-	if s.lastWord || s.clientEOF {
+	if s.lastWord || s.clientEOF || s.parting != staying {
 		s.close(nil)
 		return
 	}
@@ -323,7 +335,7 @@ func (s *Session) pump() {
 	case s.clientEOF && (s.copyIn && s.server.stream == 0 || s.client.stream > 0):
 		// Amid data, or in half a message, the server would not take a Terminate for one.
 		s.close(nil)
-	case s.clientEOF && !s.clientBlocked() && !s.lastWord:
+	case s.clientEOF && !s.clientBlocked() && !s.lastWord && !s.part():
 		// Whole messages are dealt with; half a one says nothing.
 		s.lastWord = true
 		s.toServer.append(wire.AppendEmpty(s.toServer.bytes(), wire.Terminate))
@@ -353,7 +365,7 @@ func (s *Session) close(e *wire.Error) {
 	}
 	s.recordClose(e)
 	s.toClient.discardHeld()
-	if s.client.stream == 0 && !s.lastWord {
+	if s.client.stream == 0 && !s.lastWord && s.parting != kept {
 		s.toServer.append(wire.AppendEmpty(s.toServer.bytes(), wire.Terminate))
 	}
 	s.terminated, s.reason = true, e

@@ -49,8 +49,8 @@ func (p *epoll) awaitSpace(fd int, k key) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, interest|unix.EPOLLOUT, k)
 }
 
-// remove has nothing to do: a closed descriptor leaves epoll by itself.
-func (p *epoll) remove(int, key) {}
+// remove must be said: the socket may live on under another descriptor.
+func (p *epoll) remove(fd int, k key) { _ = p.control(unix.EPOLL_CTL_DEL, fd, 0, k) }
 
 func (p *epoll) send(int, []byte) bool { return false }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,7 @@ const (
 
 // carryGoroutines is Carry with two goroutines: one reads the client, the other the
 // server.
-func carryGoroutines(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+func carryGoroutines(client, server net.Conn, s *session.Session, deps *Deps, done Done) Carried {
 	c := &carrier{s: s, client: client, server: server, deps: deps}
 	c.cond.L = &c.mu
 	c.audited = c.auditDone
@@ -40,7 +41,7 @@ func carryGoroutines(client, server net.Conn, s *session.Session, deps *Deps, do
 		c.serverLoop()
 		<-ended
 		cancel()
-		done(c.result())
+		done(c.result(), c.left())
 	}()
 	return c
 }
@@ -70,6 +71,7 @@ type carrier struct {
 	cond  sync.Cond // a side may have become readable, or the session is over
 	s     *session.Session
 	ended bool // the connections are closed, or about to be
+	keeps bool // the session left the server's when it ended: its connection is not closed yet
 
 	writeClient sync.Mutex
 	spareClient []byte
@@ -328,6 +330,12 @@ func (c *carrier) clientEnded(err error) {
 }
 
 func (c *carrier) serverEnded(err error) {
+	c.mu.Lock()
+	keeps := c.keeps
+	c.mu.Unlock()
+	if keeps && errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -359,10 +367,16 @@ func (c *carrier) end() {
 		if c.broken.Load() == nil {
 			_, reason := c.s.Done()
 			linger = reason != nil
+			c.keeps = c.s.Kept()
 		}
+		keeps := c.keeps
 		c.mu.Unlock()
 		c.flush()
-		c.server.Close()
+		if keeps {
+			c.server.SetDeadline(time.Unix(1, 0)) // the read under way ends
+		} else {
+			c.server.Close()
+		}
 		if half, ok := c.client.(interface{ CloseWrite() error }); ok && linger {
 			// Closing while the client still sends would reset the connection, and the
 			// client might never see the error.
@@ -386,6 +400,20 @@ func (c *carrier) result() error {
 	defer c.mu.Unlock()
 	if _, reason := c.s.Done(); reason != nil {
 		return reason
+	}
+	return nil
+}
+
+// left gives the server's connection if the session, which is over, has left it; it is not read or written any more.
+func (c *carrier) left() net.Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.keeps:
+	case c.broken.Load() == nil && c.s.Kept() && c.server.SetDeadline(time.Time{}) == nil:
+		return c.server
+	default:
+		c.server.Close()
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func testTurnIsFair(t *testing.T, poller string, tls bool) {
 			st.server, nearServer = overTLS(t, server, nearServer)
 		}
 		st.carried = l.carry(nearClient, nearServer, session.New(session.Config{Judge: judge{}, Clear: true}), deps,
-			func(err error) { st.result <- err })
+			st.done)
 		if st.carried == nil {
 			t.Fatal("not carried by the loop")
 		}

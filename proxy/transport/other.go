@@ -10,7 +10,7 @@ import (
 )
 
 // carryPolled carries nothing where there are no loops.
-func carryPolled(_, _ net.Conn, _ *session.Session, _ *Deps, _ func(error)) (Carried, error) {
+func carryPolled(_, _ net.Conn, _ *session.Session, _ *Deps, _ Done) (Carried, error) {
 	return nil, errors.New("only Linux has it")
 }
 

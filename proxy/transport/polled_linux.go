@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -31,7 +32,7 @@ type polled struct {
 
 	s       *session.Session
 	deps    *Deps
-	done    func(error)
+	done    Done
 	jobs    context.Context // of decisions; nil before the first
 	cancel  context.CancelFunc
 	audited func(error)
@@ -71,7 +72,7 @@ const (
 // carryPolled is Carry on a loop. It returns nil, and has done nothing, when it
 // cannot carry these connections: those that are no sockets, or when there are no
 // descriptors left. The error is why there is no loop.
-func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) (Carried, error) {
+func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done Done) (Carried, error) {
 	l, err := someLoop()
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func carryPolled(client, server net.Conn, s *session.Session, deps *Deps, done f
 }
 
 // carry is carryPolled on this loop.
-func (l *loop) carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+func (l *loop) carry(client, server net.Conn, s *session.Session, deps *Deps, done Done) Carried {
 	c := &polled{l: l, s: s, deps: deps, done: done}
 	if !c.side[clientSide].own(client) {
 		return nil
@@ -129,17 +130,6 @@ func (s *socket) own(c net.Conn) bool {
 func (s *socket) take() {
 	if s.memory != nil {
 		s.memory.taken = true
-	}
-}
-
-// below returns the connection that others are layers over.
-func below(c net.Conn) net.Conn {
-	for {
-		layer, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return c
-		}
-		c = layer.NetConn()
 	}
 }
 
@@ -556,7 +546,9 @@ func (c *polled) reason() error {
 // settle goes on with the end of a session, or waits for what it now needs.
 func (c *polled) settle() {
 	if c.state == ending && c.written() {
-		c.closeEncrypted(serverSide)
+		if !c.s.Kept() {
+			c.closeEncrypted(serverSide)
+		}
 		c.closeEncrypted(clientSide)
 		if c.written() {
 			c.leave()
@@ -636,19 +628,54 @@ func (c *polled) closeSide(side int) {
 	}
 }
 
-// end closes everything.
+// usable reports whether somebody else can go on with a socket.
+func (s *socket) usable() bool {
+	return s.fd >= 0 && !s.broken && !s.ended && s.end == nil && len(s.out) == 0
+}
+
+// leave takes a socket off the loop.
+func (s *socket) leave(p poller, k key) *socket {
+	p.remove(s.fd, k)
+	left := &socket{fd: s.fd, tls: s.tls, memory: s.memory}
+	s.fd = -1
+	return left
+}
+
+// conn makes a connection again of what was left, nil of nothing.
+func (s *socket) conn() net.Conn {
+	if s == nil {
+		return nil
+	}
+	f := os.NewFile(uintptr(s.fd), "")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	switch {
+	case err != nil:
+		return nil
+	case s.tls != nil:
+		*s.memory = Socket{Conn: c}
+		return s.tls
+	}
+	return c
+}
+
+// end closes everything, but leaves the server's connection if somebody can go on with it.
 func (c *polled) end(result error) {
 	if c.state == closed {
 		return
 	}
 	c.state = closed
+	var left *socket
+	if s := &c.side[serverSide]; result == nil && c.s.Kept() && s.usable() {
+		left = s.leave(c.l.poller, c.key(serverSide))
+	}
 	c.closeSide(clientSide)
 	c.closeSide(serverSide)
 	c.l.remove(c)
 	if c.cancel != nil {
 		c.cancel()
 	}
-	go c.done(result)
+	go func() { c.done(result, left.conn()) }()
 }
 
 // recovered turns a panic into the end of this session.

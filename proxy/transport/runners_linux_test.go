@@ -18,11 +18,11 @@ var runners = sync.OnceValue(func() map[string]carry {
 		if err != nil {
 			panic(err)
 		}
-		all[poller] = func(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried {
+		all[poller] = func(client, server net.Conn, s *session.Session, d *Deps, done Done) Carried {
 			if c := l.carry(client, server, s, d, done); c != nil {
 				return c
 			}
-			done(errors.New("not carried by a loop"))
+			done(errors.New("not carried by a loop"), nil)
 			return nothing{}
 		}
 	}

@@ -76,3 +76,14 @@ type nothingYet struct{}
 func (nothingYet) Error() string   { return "nothing has been read yet" }
 func (nothingYet) Timeout() bool   { return true }
 func (nothingYet) Temporary() bool { return true }
+
+// below returns the connection that others are layers over.
+func below(c net.Conn) net.Conn {
+	for {
+		layer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = layer.NetConn()
+	}
+}

@@ -125,7 +125,7 @@ func TestHandOverWithBytesInTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			st.carried = carry(nearClient, nearServer, session.New(session.Config{Judge: judge{}, Clear: true}), &Deps{Audit: &sink{}},
-				func(err error) { st.result <- err })
+				st.done)
 			st.expect(st.server, query)
 			st.send(st.server, result)
 			st.expect(st.client, result)

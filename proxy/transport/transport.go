@@ -70,6 +70,9 @@ func Kind() (string, error) {
 // unfit says that what was chosen cannot be had.
 func unfit(err error) error { return fmt.Errorf("%s=%s: %w", Environment, chosen, err) }
 
+// Done is told of a session's end; see [Carry].
+type Done func(err error, server net.Conn)
+
 // Carried is a session under way. Its methods may be called from any goroutine, do
 // not wait, and do nothing once the session has ended.
 type Carried interface {
@@ -85,8 +88,9 @@ type Carried interface {
 // of TLS are over a [Socket]. When the session has ended and both are closed it
 // calls done, on a goroutine of its own: the error is why the session ended, nil
 // when client or server ended it in good order; a *wire.Error is what the client
-// was told.
-func Carry(client, server net.Conn, s *session.Session, deps *Deps, done func(error)) Carried {
+// was told. When the session leaves the server's (see [session.Session.Kept]) its
+// connection is not closed: done gets it, and owns it; otherwise nil.
+func Carry(client, server net.Conn, s *session.Session, deps *Deps, done Done) Carried {
 	var err error
 	if chosen != portable {
 		var c Carried
@@ -97,7 +101,7 @@ func Carry(client, server net.Conn, s *session.Session, deps *Deps, done func(er
 	if chosen != "" && err != nil {
 		client.Close()
 		server.Close()
-		go done(wire.InternalError(unfit(err)))
+		go done(wire.InternalError(unfit(err)), nil)
 		return nothing{}
 	}
 	return carryGoroutines(client, server, s, deps, done)

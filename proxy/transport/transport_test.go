@@ -35,7 +35,7 @@ func (j judge) Decide(ctx context.Context, q session.Query) (*session.Verdict, e
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true,
+	return &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true, Stateless: true,
 		Audit: session.AuditInfo{Statement: strings.Clone(q.SQL)}}}}, nil
 }
 
@@ -86,6 +86,12 @@ type stage struct {
 	sink           *sink
 	carried        Carried
 	result         chan error
+	left           net.Conn // the server's, when the session has ended
+}
+
+func (st *stage) done(err error, server net.Conn) {
+	st.left = server
+	st.result <- err
 }
 
 func (st *stage) drain() { st.carried.Drain() }
@@ -107,7 +113,7 @@ func begin(t *testing.T, run runner, j judge, change func(*session.Config, *sink
 	if change != nil {
 		change(&cfg, st.sink)
 	}
-	st.carried = run.carry(nearClient, nearServer, session.New(cfg), &Deps{Audit: st.sink}, func(err error) { st.result <- err })
+	st.carried = run.carry(nearClient, nearServer, session.New(cfg), &Deps{Audit: st.sink}, st.done)
 	t.Cleanup(st.carried.Cut)
 	return st
 }
@@ -118,7 +124,7 @@ type runner struct {
 	tls   bool
 }
 
-type carry func(client, server net.Conn, s *session.Session, d *Deps, done func(error)) Carried
+type carry func(client, server net.Conn, s *session.Session, d *Deps, done Done) Carried
 
 // Every test is of every transport.
 func TestTransports(t *testing.T) {
@@ -148,6 +154,8 @@ var tests = []struct {
 	{"Panic", testPanic},
 	{"AuditFails", testAuditFails},
 	{"ProtocolViolationIsSeen", testProtocolViolationIsSeen},
+	{"Kept", testKept},
+	{"KeptInVain", testKeptInVain},
 }
 
 func (st *stage) expect(c net.Conn, want []byte) {
@@ -367,7 +375,7 @@ func benchmarkRoundTrip(b *testing.B, run carry) {
 	v := &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true}}}
 	s := session.New(session.Config{Judge: fixed{v}, Clear: true})
 	done := make(chan error, 1)
-	run(nearClient, nearServer, s, &Deps{Audit: discard{}}, func(err error) { done <- err })
+	run(nearClient, nearServer, s, &Deps{Audit: discard{}}, func(err error, _ net.Conn) { done <- err })
 	go func() {
 		buf := make([]byte, 4096)
 		for {
@@ -409,5 +417,76 @@ type discard struct{}
 func (discard) Append(_ *audit.Record, done func(error)) {
 	if done != nil {
 		go done(nil)
+	}
+}
+
+func keeps(c *session.Config, _ *sink) { c.Keep = true }
+
+// testKept: a server's session serves one client after the other, over the same connection.
+func testKept(t *testing.T, run runner) {
+	st := begin(t, run, judge{}, keeps)
+	for i := range 3 {
+		st.exchange()
+		switch i {
+		case 0:
+			st.send(st.client, terminate)
+		case 1:
+			st.client.Close()
+		default:
+			prepare := wire.AppendEmpty(wire.AppendParse(nil, "s", "select 1", nil), wire.Sync)
+			st.send(st.client, prepare)
+			st.expect(st.server, prepare)
+			prepared := wire.AppendReadyForQuery(wire.AppendEmpty(nil, wire.ParseComplete), 'I')
+			st.send(st.server, prepared)
+			st.expect(st.client, prepared)
+			st.send(st.client, terminate)
+			st.expect(st.server, wire.AppendQuery(nil, "DEALLOCATE ALL"))
+			st.send(st.server, wire.AppendReadyForQuery(wire.AppendCommandComplete(nil, "DEALLOCATE ALL"), 'I'))
+		}
+		st.ends("")
+		if st.left == nil || !Silent(st.left) {
+			t.Fatalf("client %d: the server's connection is %v", i, st.left)
+		}
+		near, far := pair(t)
+		if st.client = far; run.tls {
+			near, st.client = overTLS(t, near, far)
+		}
+		cfg := session.Config{Judge: judge{}, Clear: true, Keep: true}
+		st.carried = run.carry(near, st.left, session.New(cfg), &Deps{Audit: st.sink}, st.done)
+	}
+	st.exchange()
+	st.carried.Kill(wire.Shutdown())
+	st.lastWords("57P01")
+	st.expect(st.server, terminate)
+	st.ends("57P01")
+	if st.left != nil {
+		t.Error("the server's connection is left by a session that was killed")
+	}
+	if n, err := st.server.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Errorf("the server reads %d bytes, %v", n, err)
+	}
+}
+
+// testKeptInVain: what the server says afterwards is noticed, and its end.
+func testKeptInVain(t *testing.T, run runner) {
+	for _, say := range [][]byte{wire.AppendErrorResponse(nil, wire.Shutdown()), nil} {
+		st := begin(t, run, judge{}, keeps)
+		st.exchange()
+		st.send(st.client, terminate)
+		st.ends("")
+		if st.left == nil {
+			t.Fatal("the server's connection is not left")
+		}
+		if say != nil {
+			st.send(st.server, say)
+		} else {
+			st.server.Close()
+		}
+		for deadline := time.Now().Add(10 * time.Second); Silent(st.left); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the server's words are not noticed")
+			}
+		}
+		st.left.Close()
 	}
 }
