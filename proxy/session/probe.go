@@ -23,6 +23,7 @@ type probe struct {
 	value  string
 
 	canceled string // the server's message when the probe was cancelled
+	left     bool   // its statement may still be there, of one that failed
 	temp     []byte // state of the temporary schema; nil: there is none
 
 	generation uint64 // of the catalog, at the latest, when it was sent
@@ -107,15 +108,19 @@ func (s *Session) probe(full bool) {
 	if full {
 		sql = tempSQL
 	}
-	s.probing = probe{state: probeRuns, full: full, synced: !s.unsynced, generation: s.generation}
+	s.probing = probe{state: probeRuns, full: full, synced: !s.unsynced, left: s.probing.left, generation: s.generation}
 	// The extended protocol leaves the client's unnamed statement and portal alone.
 	out := s.toServer.bytes()
+	kinds := []kind{kParse, kBind, kExecute, kClose, kClose}
+	if s.probing.left {
+		out = wire.AppendClose(out, 'S', probeName)
+		kinds = append([]kind{kClose}, kinds...)
+	}
 	out = wire.AppendParse(out, probeName, sql, nil)
 	out = wire.AppendBind(out, probeName, probeName, 0)
 	out = wire.AppendExecute(out, probeName, 0)
 	out = wire.AppendClose(out, 'P', probeName)
 	out = wire.AppendClose(out, 'S', probeName)
-	kinds := []kind{kParse, kBind, kExecute, kClose, kClose}
 	if s.unsynced {
 		// A Sync would end the client's implicit transaction.
 		out = wire.AppendEmpty(out, wire.Flush)
@@ -163,9 +168,9 @@ func (s *Session) probed() {
 	}
 	temp, err := s.temp.Learn(s.probing.temp, s.probing.synced && s.status == 'I')
 	if err != nil {
-		s.probing = probe{state: probeFailed}
+		s.probing = probe{state: probeFailed, left: s.probing.left}
 		return
 	}
 	s.path.now, s.temp, s.tempGeneration = s.probing.value, temp, s.probing.generation
-	s.probing = probe{}
+	s.probing = probe{left: s.probing.left}
 }

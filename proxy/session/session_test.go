@@ -187,6 +187,14 @@ func TestScripts(t *testing.T) {
 					toServer: join(probeOf(tempSQL), flushMsg)},
 				{server: probeAnswer("{pg_temp_3,x}", `{"s":"pg_temp_3","r":null}`), toServer: join(parse("", "select ssn"), syncMsg)},
 			})},
+		{name: "masked: a probe that is cancelled leaves its statement", steps: []step{
+			{client: q, toServer: probeSync},
+			{server: join(parsed, errorOf("57014", "canceling statement"), ready('I')), toServer: refusedQ},
+			{server: join(syntaxErr, ready('I')), toClient: join(wire.AppendErrorResponse(nil, wire.Refused("57014", "canceling statement", "", "", 0)), ready('I'))},
+			{client: q, toServer: join(wire.AppendClose(nil, 'S', probeName), probeSync)},
+			{server: join(closedMsg, probeReply("{x}"), ready('I')), toServer: q},
+			{server: result, toClient: masked},
+		}},
 		{name: "masked: an error before the probe", steps: steps(
 			first(join(parse("", "set search_path to x"), bind("", ""), execute("", 0), parse("", "select ssn"), syncMsg),
 				join(parse("", "set search_path to x"), bind("", ""), execute("", 0), probeFlush)),
