@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -223,5 +224,63 @@ CREATE EVENT TRIGGER note_login ON login EXECUTE FUNCTION note_login()`)
 		pid := c.process(t)
 		c.leave()
 		gone(t, pid, "a login trigger")
+	}
+}
+
+// TestHandoverManyClients: clients that come, change things or not, and go in their own ways never meet what another has left.
+func TestHandoverManyClients(t *testing.T) {
+	t.Parallel()
+	db := sideDatabase(t, handoverSQL)
+	p := start(t, server, lingering)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[string]int{}
+	for worker := range 8 {
+		u := []clinic.User{clinic.Clinician, clinic.Developer}[worker%2]
+		dsn := in(p.dsn(u), db, "")
+		group.Go(func() {
+			for i := range 30 {
+				c, err := dialRaw(dsn)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r := c.query(modes[i%3], "SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements WHERE name = 'kept')")
+				if r.err != nil || string(r.rows[0][1]) != "0" && modes[i%3] != extendedBinary {
+					t.Errorf("%q, %v", r.rows, r.err)
+					return
+				}
+				mu.Lock()
+				seen[fmt.Sprint(r.rows[0][0])]++
+				mu.Unlock()
+				s := c.query(simple, "SHOW work_mem")
+				if s.err != nil || string(s.rows[0][0]) != "4MB" {
+					t.Errorf("work_mem is %q, %v", s.rows, s.err)
+				}
+				switch (i*7 + worker) % 6 {
+				case 0:
+					c.query(simple, "SET work_mem = '1MB'")
+					c.leave()
+				case 1:
+					c.PgConn.Prepare(context.Background(), "kept", "SELECT 1", nil)
+					c.leave()
+				case 2:
+					c.query(simple, "BEGIN")
+					c.recorder.Conn.Close()
+				case 3:
+					c.recorder.Conn.Close()
+				case 4:
+					c.PgConn.Frontend().SendQuery(query("SELECT count(*) FROM generate_series(1, 100000)"))
+					c.PgConn.Frontend().Flush()
+					c.recorder.Conn.Close()
+				default:
+					c.leave()
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := 8 * 30; len(seen) > n*3/4 {
+		t.Errorf("%d server sessions have served %d clients", len(seen), n)
 	}
 }
