@@ -114,6 +114,32 @@ func TestHandover(t *testing.T) {
 			}
 			c.leave()
 		}
+		// Settings are taken back.
+		for _, sql := range []string{"SET work_mem = '1MB'", "SET TimeZone = 'Asia/Tokyo'", "SELECT set_config('work_mem', '1MB', false)", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+			"SET client_encoding = 'LATIN1'", "BEGIN; SET LOCAL work_mem = '1MB'; COMMIT", "SET search_path = pg_catalog", "SET application_name = 'changed'"} {
+			c := takesOver(t, dsn)
+			show := func(c *rawConn) string {
+				r := c.query(simple, "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings WHERE name IN ('work_mem', 'TimeZone', 'default_transaction_read_only', 'client_encoding', 'search_path', 'application_name')")
+				if r.err != nil {
+					t.Fatal(r.err)
+				}
+				return string(r.rows[0][0])
+			}
+			pid, was := c.process(t), show(c)
+			if r := c.query(simple, sql); r.err != nil {
+				t.Fatalf("%s: %v", sql, r.err)
+			}
+			c.leave()
+			time.Sleep(50 * time.Millisecond)
+			c = takesOver(t, dsn)
+			if is := show(c); is != was {
+				t.Errorf("%s left\n%s, it was\n%s", sql, is, was)
+			}
+			if now := c.process(t); now != pid {
+				t.Logf("%s: another server session serves the next client", sql)
+			}
+			c.leave()
+		}
 		// Neither the names of prepared statements nor what the unnamed one was are left.
 		w := onWire(t, takesOver(t, dsn))
 		w.ask(parse("", "SELECT tier FROM people"), bind("", ""), execute("", 0), parse("named", "SELECT tier FROM people"), sync_)
@@ -166,11 +192,11 @@ func TestHandoverNot(t *testing.T) {
 	p := start(t, server, lingering)
 	dsn := in(p.dsn(clinic.Clinician), db, "")
 	for _, sql := range []string{
-		"SET work_mem = '1MB'", "SET LOCAL work_mem = '1MB'", "SELECT set_config('app.x', 'y', false)", "SET app.x = 'y'", "RESET ALL", "DISCARD ALL",
+		"SELECT set_config('app.x', 'y', false)", "SET app.x = 'y'", "SET log_min_messages = 'error'", "SET SESSION AUTHORIZATION DEFAULT", "SET ROLE none", "DISCARD ALL",
 		"CREATE TEMP TABLE t (a int)", "SELECT 1 AS a INTO TEMP t", "PREPARE s AS SELECT 1", "LISTEN x", "SELECT pg_advisory_lock(1)",
 		"SELECT nextval('watched_id_seq')", "INSERT INTO watched (note) VALUES ('x')", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "DO 'BEGIN END'",
 		"SELECT anything()", "SELECT anything_sql()", "SELECT a FROM calling", "SELECT 1::checked", "SELECT id FROM guarded", "SELECT count(*) FROM through",
-		"SELECT setseed(0.5)", "BEGIN", "BEGIN; SELECT 1/0", "LOAD 'auto_explain'", "SELECT 1; SET work_mem = '1MB'; SELECT 2",
+		"SELECT setseed(0.5)", "BEGIN", "BEGIN; SELECT 1/0", "LOAD 'auto_explain'", "SELECT 1; SET app.x = 'y'; SELECT 2",
 		"/* too long " + strings.Repeat("x", 2<<20) + "*/ SELECT 1",
 	} {
 		for _, m := range []mode{simple, extendedText} {
@@ -259,7 +285,7 @@ func TestHandoverManyClients(t *testing.T) {
 				}
 				switch (i*7 + worker) % 6 {
 				case 0:
-					c.query(simple, "SET work_mem = '1MB'")
+					c.query(simple, []string{"SET work_mem = '1MB'", "SELECT set_config('app.x', 'y', false), set_config('work_mem', '1MB', false)"}[i%2])
 					c.leave()
 				case 1:
 					c.PgConn.Prepare(context.Background(), "kept", "SELECT 1", nil)

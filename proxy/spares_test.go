@@ -13,10 +13,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"pgveil/proxy/session"
+	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
-// sharing is a directory whose logins may share server sessions; statements are stateless but those with "lasting".
+// sharing is a directory whose logins may share server sessions; statements leave nothing but those with "lasting".
 type sharing struct {
 	fakeDirectory
 	catalog atomic.Uint64
@@ -25,20 +26,22 @@ type sharing struct {
 func (d *sharing) Bind(ctx context.Context, l Login) (*Binding, error) {
 	b, err := d.fakeDirectory.Bind(ctx, l)
 	if err == nil {
-		b.Judge, b.CatalogVersion = statelessJudge{}, d.catalog.Load()
+		b.Judge, b.CatalogVersion = tracelessJudge{}, d.catalog.Load()
 	}
 	return b, err
 }
 
-type statelessJudge struct{ fakeJudge }
+type tracelessJudge struct{ fakeJudge }
 
-func (j statelessJudge) Lookup(q session.Query) (*session.Verdict, bool) {
+func (j tracelessJudge) Lookup(q session.Query) (*session.Verdict, bool) {
 	v, ok := j.fakeJudge.Lookup(q)
-	v.Statements[0].Stateless = !bytes.Contains([]byte(q.SQL), []byte("lasting"))
+	if !bytes.Contains([]byte(q.SQL), []byte("lasting")) {
+		v.Statements[0].Traces = sqlparse.TracesNone
+	}
 	return v, ok
 }
 
-func (j statelessJudge) Decide(_ context.Context, q session.Query) (*session.Verdict, error) {
+func (j tracelessJudge) Decide(_ context.Context, q session.Query) (*session.Verdict, error) {
 	v, _ := j.Lookup(q)
 	return v, nil
 }

@@ -98,7 +98,7 @@ func comparePlans(t *testing.T, sql string, got, want []*Plan) {
 	}
 	for i := range want {
 		g, w := got[i], want[i]
-		if g.Text != w.Text || g.Offset != w.Offset || g.Normalized != w.Normalized || g.Fingerprint != w.Fingerprint || g.Kind != w.Kind || g.Tag != w.Tag || g.Stateless != w.Stateless || (g.Columns == nil) != (w.Columns == nil) {
+		if g.Text != w.Text || g.Offset != w.Offset || g.Normalized != w.Normalized || g.Fingerprint != w.Fingerprint || g.Kind != w.Kind || g.Tag != w.Tag || g.Traces != w.Traces || (g.Columns == nil) != (w.Columns == nil) {
 			t.Errorf("%s\n got  %d %q %q %s\n want %d %q %q %s", sql, g.Offset, g.Text, g.Normalized, g.Fingerprint, w.Offset, w.Text, w.Normalized, w.Fingerprint)
 		}
 		for k := range w.Columns {

@@ -222,10 +222,8 @@ type Plan struct {
 	// is known of it may be of a catalog that is no longer the newest, for a role that it is only recorded for.
 	Undated bool
 
-	// Stateless: whatever happens, the statement leaves nothing behind in the server's session when its
-	// transaction is over: no setting, named object, sequence value or lock, nor what a function or a foreign server might
-	// keep. What is not known to be so is not.
-	Stateless bool
+	// Traces is what the statement may leave behind in the server's session when its transaction is over.
+	Traces Traces
 
 	rows    *rowTable // see Beside
 	touches bool      // rows come, or values are made, by way of code that is not analysed

@@ -104,6 +104,7 @@ func (a *analysis) setConfig(args []value, index []int, loc int32) {
 	switch {
 	case name == nil && to != nil && *to == relationKinds:
 		// Also search_path takes it, which is asked for anew after every set_config.
+		a.plan.touches = true
 		return
 	case name == nil:
 		a.bail(&Refusal{

@@ -10,7 +10,7 @@ import (
 // besides the template.
 func (z *Analyser) statements(sql string, tree *pg.ParseResult, l *lifted, env *Env) (plans []*Plan, rests rest) {
 	if len(tree.Stmts) == 0 {
-		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", Stateless: true, CatalogVersion: env.Catalog.Version}}, rest{}
+		return []*Plan{{Kind: KindEmpty, Tag: "", Text: "", Normalized: "", Traces: TracesNone, CatalogVersion: env.Catalog.Version}}, rest{}
 	}
 	tokens := l.tokens
 	b := batch{path: env.SearchPath, doubt: l.whole, tokens: tokens}
@@ -90,7 +90,7 @@ func (z *Analyser) statement(sql string, n *pg.Node, tokens []token, start, end 
 	plan.work = a.work
 	a.namesAfter(n, b)
 	b.changedNames(plan)
-	plan.Stateless = plan.stateless()
+	plan.Traces = plan.traces()
 	return plan, a.rest
 }
 

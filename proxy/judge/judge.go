@@ -201,7 +201,7 @@ func (j *userJudge) verdict(b *bound, role *roles.Role, q session.Query, plans [
 func (j *userJudge) statement(b *bound, role *roles.Role, q session.Query, p *sqlparse.Plan) *session.Statement {
 	d := b.Decide(p, role)
 	s := &session.Statement{
-		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names, Temp: p.Temp, Refers: p.Refers, Stateless: p.Stateless,
+		Tag: p.Tag, Rows: p.Columns != nil, Names: p.Names, Temp: p.Temp, Refers: p.Refers, Traces: p.Traces,
 		Audit: session.AuditInfo{
 			Statement: p.Normalized, Fingerprint: p.Fingerprint, Verdict: d.Verdict.String(),
 			Classes: d.Classes, Columns: d.Touched, Masks: d.Masks,

@@ -158,7 +158,7 @@ func FuzzMasked(f *testing.F) {
 
 // checkTraces looks at what was sent to the server in a session that is kept.
 func checkTraces(t *testing.T, b []byte) {
-	prepared := false
+	prepared, set := false, false
 	for len(b) > 0 {
 		typ, size, ok, err := wire.FrontendHeader(b)
 		if err != nil || !ok || size > len(b) {
@@ -168,7 +168,8 @@ func checkTraces(t *testing.T, b []byte) {
 		switch typ {
 		case wire.Query:
 			sql, err = wire.QueryText(b[wire.HeaderSize:size])
-			prepared = prepared && string(sql) != dropPrepared
+			prepared = prepared && !bytes.HasSuffix(sql, []byte(dropPrepared))
+			set = set && !bytes.HasPrefix(sql, []byte(takeBack))
 		case wire.Parse:
 			var m wire.ParseMessage
 			m, err = wire.ParseParse(b[wire.HeaderSize:size])
@@ -181,8 +182,10 @@ func checkTraces(t *testing.T, b []byte) {
 			word, _, _ := bytes.Cut(bytes.ToUpper(bytes.TrimSpace(stmt)), []byte(" "))
 			switch string(word) {
 			case "", "SELECT", "BEGIN":
+			case "SET":
+				set = true
 			default:
-				if s := string(sql); s != dropPrepared && s != refusedText {
+				if s := string(sql); s != dropPrepared && s != takeBack && s != takeBack+";"+dropPrepared && s != refusedText {
 					t.Fatalf("kept after %q", sql)
 				}
 			}
@@ -195,8 +198,8 @@ func checkTraces(t *testing.T, b []byte) {
 		}
 		b = b[size:]
 	}
-	if prepared {
-		t.Fatal("kept with a prepared statement")
+	if prepared || set {
+		t.Fatalf("kept with a prepared statement: %v, a setting: %v", prepared, set)
 	}
 }
 

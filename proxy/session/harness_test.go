@@ -71,7 +71,13 @@ func (j *fakeJudge) Decide(_ context.Context, q Query) (*Verdict, error) {
 		}
 		tag, _, _ := strings.Cut(strings.ToUpper(sql), " ")
 		st := &Statement{Action: Pass, Tag: tag, Audit: AuditInfo{Statement: sql, Verdict: "pass"}}
-		st.Stateless = (tag == "SELECT" || tag == "BEGIN" || tag == "COMMIT") && !strings.Contains(sql, "lasting")
+		switch {
+		case strings.Contains(sql, "lasting"):
+		case tag == "SELECT", tag == "BEGIN", tag == "COMMIT":
+			st.Traces = sqlparse.TracesNone
+		case tag == "SET":
+			st.Traces = sqlparse.TracesSettings
+		}
 		defer st.Seal()
 		switch {
 		case strings.Contains(sql, "secret"):

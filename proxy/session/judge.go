@@ -98,7 +98,7 @@ type Statement struct {
 	Encoding string // of a COPY, its own; "": the client's
 	Encodes  bool   // it may set client_encoding
 
-	Stateless bool // it leaves nothing behind in the server's session; see parting.go
+	Traces sqlparse.Traces // what it leaves behind in the server's session; see parting.go
 }
 
 // AuditInfo is the part of an audit record that is known before a statement runs.

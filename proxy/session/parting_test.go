@@ -15,6 +15,11 @@ func TestParting(t *testing.T) {
 		asks    = func(sql string, more ...step) []step {
 			return append(append([]step{{client: query(sql), toServer: query(sql)}}, step{server: rows, toClient: rows}), more...)
 		}
+		reset = query(takeBack)
+		sets  = func(more ...step) []step {
+			return append([]step{{client: query("set x to y"), toServer: query("set x to y")},
+				{server: join(tag("SET"), ready('I')), toClient: join(tag("SET"), ready('I'))}}, more...)
+		}
 		prepares = func(more ...step) []step {
 			m := join(parse("s", "select city"), syncMsg)
 			return append([]step{{client: m, toServer: m}, {server: join(parsed, ready('I')), toClient: join(parsed, ready('I'))}}, more...)
@@ -48,6 +53,20 @@ func TestParting(t *testing.T) {
 		{name: "without Sync", steps: []step{{client: parse("", "select city"), toServer: parse("", "select city")}, {server: parsed, toClient: parsed}, closes}},
 		{name: "half a message of the server's", steps: asks("select city", step{server: ready('I')[:3]}, closes)},
 		{name: "a setting was reported", steps: asks("select city", step{server: status("TimeZone", "UTC"), toClient: status("TimeZone", "UTC")}, closes)},
+		{name: "a setting was reported, and back", steps: asks("select city", step{server: status("client_encoding", "LATIN1"), toClient: status("client_encoding", "LATIN1")},
+			step{server: status("client_encoding", "UTF8"), toClient: status("client_encoding", "UTF8")}, leaves), kept: true},
+		{name: "set", steps: sets(step{client: terminate, toServer: reset}, step{server: join(tag("RESET"), ready('I'))}), kept: true},
+		{name: "set, and reported", steps: sets(step{server: status("client_encoding", "LATIN1"), toClient: status("client_encoding", "LATIN1")},
+			step{client: terminate, toServer: reset}, step{server: join(status("client_encoding", "UTF8"), tag("RESET"), ready('I'))}), kept: true},
+		{name: "set, and not taken back", steps: sets(step{server: status("client_encoding", "LATIN1"), toClient: status("client_encoding", "LATIN1")},
+			step{client: terminate, toServer: reset}, step{server: join(tag("RESET"), ready('I')), toServer: terminate})},
+		{name: "set, and taken back to something else", steps: sets(step{client: terminate, toServer: reset},
+			step{server: join(status("client_encoding", "LATIN1"), tag("RESET"), ready('I')), toServer: terminate})},
+		{name: "set and prepared", steps: append(sets(), prepares(step{client: terminate, toServer: query(takeBack + ";" + dropPrepared)},
+			step{server: join(tag("RESET"), tag("DEALLOCATE ALL"), ready('I'))})...), kept: true},
+		{name: "set in a statement that was only prepared", steps: []step{{client: join(parse("", "set x to y"), syncMsg), toServer: join(parse("", "set x to y"), syncMsg)},
+			{server: join(parsed, ready('I')), toClient: join(parsed, ready('I'))}, {client: terminate, toServer: query(takeBack + ";" + dropPrepared)},
+			{server: join(tag("RESET"), tag("DEALLOCATE ALL"), ready('I'))}}, kept: true},
 		{name: "something unasked was said", steps: asks("select city", step{server: tag("X"), toClient: tag("X")}, closes)},
 		{name: "the server's last word", steps: asks("select city", step{server: wire.AppendErrorResponse(nil, wire.Shutdown()), toClient: wire.AppendErrorResponse(nil, wire.Shutdown())}, closes)},
 		{name: "a function by its number", steps: []step{{client: function, toServer: function}, {server: join(result, ready('I')), toClient: join(result, ready('I'))}, closes}},
@@ -58,7 +77,7 @@ func TestParting(t *testing.T) {
 			{server: join(parsed, ready('I')), toClient: join(parsed, ready('I'))}, closes}},
 		{name: "it cannot be dropped", steps: prepares(step{client: terminate, toServer: drop}, step{server: errorOf("57014", "x"), toServer: terminate})},
 		{name: "dropped, and in a transaction", steps: prepares(step{client: terminate, toServer: drop}, step{server: join(tag("DEALLOCATE ALL"), ready('T')), toServer: terminate})},
-		{name: "a setting is reported at the end", steps: prepares(step{client: terminate, toServer: drop}, step{server: status("a", "b"), toServer: terminate})},
+		{name: "a setting is reported at the end", steps: prepares(step{client: terminate, toServer: drop}, step{server: join(status("a", "b"), dropped), toServer: terminate})},
 		{name: "the server goes", steps: prepares(step{client: terminate, toServer: drop}, step{serverEOF: true, toServer: terminate})},
 		{name: "the client is lost", steps: prepares(step{client: terminate, toServer: drop}, step{change: func(_ *fakeJudge, s *Session) { s.ClientLost(epoch) }, server: dropped}), kept: true},
 		{name: "shut down", steps: prepares(step{client: terminate, toServer: drop},

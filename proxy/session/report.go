@@ -142,7 +142,7 @@ func (s *Session) parameterStatus(m, body []byte, stable bool) {
 		return
 	}
 	s.setting(string(name), string(value))
-	s.lasting = true
+	s.reported(string(name), string(value))
 	if s.masked && !reportedSettings[string(name)] {
 		return
 	}

@@ -134,8 +134,10 @@ type Session struct {
 	application     string
 	definitions     bool // definitions changed in the transaction at hand
 
-	lasting bool // something may have been left behind in the server's session
-	parsed  bool // prepared statements may
+	lasting bool            // something may have been left behind in the server's session that nothing takes back
+	sets    bool            // settings may
+	parsed  bool            // prepared statements may
+	changed map[string]bool // the reported settings that are not what they were at the login
 	parting parting
 
 	clientEOF  bool

@@ -13,6 +13,7 @@ import (
 
 	"pgveil/audit"
 	"pgveil/proxy/session"
+	"pgveil/sqlparse"
 	"pgveil/wire"
 )
 
@@ -35,7 +36,7 @@ func (j judge) Decide(ctx context.Context, q session.Query) (*session.Verdict, e
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true, Stateless: true,
+	return &session.Verdict{Statements: []*session.Statement{{Action: session.Pass, Tag: "SELECT", Rows: true, Traces: sqlparse.TracesNone,
 		Audit: session.AuditInfo{Statement: strings.Clone(q.SQL)}}}}, nil
 }
 
