@@ -112,20 +112,18 @@ type request struct {
 // login logs in over a connection, or takes over the spare session that was found instead. An error is a *wire.Error: the
 // server's own, as it is, or one that tells the client nothing of the inside.
 func (u *upstream) login(ctx context.Context, d *dialling, r *request) (*upstreamSession, error) {
-	key := spareKey(r.user, r.params)
-	var l *serverLogin
-	var err error
-	if s := d.spare; s == nil {
-		l, err = d.take()
-	} else {
-		d.spare = nil
-		if s.fits(key, r.catalog) {
+	key, spare := spareKey(r.user, r.params), d.spare
+	d.spare = nil
+	open := d.take
+	for ; spare != nil; spare = u.spares.take(d.key) {
+		if spare.fits(key, r.catalog) {
 			u.spares.reused.Add(1)
-			return s, nil
+			return spare, nil
 		}
-		s.close()
-		l, err = u.connect(ctx)
+		spare.close() // as will be the others that are of the same time
+		open = func() (*serverLogin, error) { return u.connect(ctx) }
 	}
+	l, err := open()
 	s, err := u.run(ctx, l, err, r)
 	for range crowdedTries {
 		if e := wireError(err); e == nil || e.Code != tooManyConnections || u.spares.trim(0) == 0 {

@@ -135,6 +135,13 @@ func testSpares(t *testing.T, tls bool) {
 	same("something was left", "masked_bob", "builder", "application_name=x dbname=template1", false)
 	d.catalog.Add(1)
 	same("another catalog", "masked_bob", "builder", "application_name=x dbname=template1", false)
+	held := []*pgx.Conn{p.mustConnect(t, "reporting", "reports", ""), p.mustConnect(t, "reporting", "reports", "")}
+	for _, c := range held {
+		p.leave(t, c, p.sessions.Load()-1)
+	}
+	d.catalog.Add(1)
+	p.visit(t, "reporting", "reports", "")
+	wait(t, "the end of both of the older catalog", func() bool { return processes(t, "reporting") == 1 })
 	d.catalog.Store(0)
 	same("not to be shared", "masked_bob", "builder", "application_name=x dbname=template1", false)
 	same("still not", "masked_bob", "builder", "application_name=x dbname=template1", false)
