@@ -244,7 +244,8 @@ func TestSyncFails(t *testing.T) {
 		}
 		disk().set(func() { disk().syncErr = syscall.EIO })
 		err := wait(l, numbered(2))
-		if durable != errors.Is(err, syscall.EIO) {
+		// Without Sync, the periodic one of the first record may have come before the second.
+		if (durable || err != nil) && !errors.Is(err, syscall.EIO) {
 			t.Fatalf("sync=%v: %v", durable, err)
 		}
 		for l.Err() == nil {
@@ -266,7 +267,7 @@ func TestSyncFails(t *testing.T) {
 		}
 		r := mustVerify(t, file)
 		want := uint64(3) // opened, 1, recovered
-		if !durable {
+		if err == nil {
 			want = 4 // 2 was written, its caller was told so: it is kept
 		}
 		if r.Records != want {
