@@ -42,6 +42,21 @@ func messagesOf(t testing.TB, b []byte) []message {
 	return out
 }
 
+// greeting is what has come from AuthenticationOk on, save for the key of cancel requests.
+func (c *rawConn) greeting(t testing.TB) string {
+	t.Helper()
+	var b strings.Builder
+	for _, m := range messagesOf(t, c.received()) {
+		if m.typ == 'K' {
+			m.body = nil
+		}
+		if m.typ != 'R' || len(m.body) == 4 {
+			fmt.Fprintf(&b, "%c %q\n", m.typ, m.body)
+		}
+	}
+	return b.String()
+}
+
 // TestTransparentLogin: what follows AuthenticationOk is the server's own, save for the key of cancel requests.
 func TestTransparentLogin(t *testing.T) {
 	t.Parallel()
@@ -50,14 +65,7 @@ func TestTransparentLogin(t *testing.T) {
 		v, d := p.veiledAndPlain(t, clinic.Clinician, database, settings)
 		var streams [2]string
 		for i, c := range []*rawConn{v, d} {
-			for _, m := range messagesOf(t, c.received()) {
-				if m.typ == 'K' {
-					m.body = nil
-				}
-				if m.typ != 'R' || len(m.body) == 4 {
-					streams[i] += fmt.Sprintf("%c %q\n", m.typ, m.body)
-				}
-			}
+			streams[i] = c.greeting(t)
 		}
 		if streams[0] != streams[1] || !strings.Contains(streams[0], "server_version") {
 			t.Errorf("after AuthenticationOk\n%s\ndirect\n%s", streams[0], streams[1])

@@ -89,8 +89,7 @@ func (p *spares) expire() {
 	for n < len(p.idle) && time.Since(p.idle[n].left) >= p.timeout {
 		n++
 	}
-	old := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
+	old := p.oldest(n)
 	p.sweep = nil
 	if len(p.idle) > 0 {
 		p.sweep = time.AfterFunc(p.timeout-time.Since(p.idle[0].left), p.expire)
@@ -101,12 +100,18 @@ func (p *spares) expire() {
 	}
 }
 
+// oldest takes out the first n; p.mu is held.
+func (p *spares) oldest(n int) []*upstreamSession {
+	old := slices.Clone(p.idle[:n])
+	p.idle = slices.Delete(p.idle, 0, n)
+	return old
+}
+
 // trim closes the oldest spares until there are no more than room, and returns how many it closed.
 func (p *spares) trim(room int64) int {
 	p.mu.Lock()
 	n := max(0, len(p.idle)-int(max(room, 0)))
-	old := slices.Clone(p.idle[:n])
-	p.idle = slices.Delete(p.idle, 0, n)
+	old := p.oldest(n)
 	p.mu.Unlock()
 	for _, s := range old {
 		s.close()

@@ -73,16 +73,7 @@ func (p *proxy) visit(t *testing.T, user, password, settings string, more ...str
 func (p *proxy) leave(t *testing.T, c *pgx.Conn, sessions int64) {
 	t.Helper()
 	c.Close(t.Context())
-	wait(t, "the session's end", func() bool { return p.sessions.Load() == sessions })
-}
-
-func wait(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what + " does not come")
-		}
-	}
+	eventually(t, func() bool { return p.sessions.Load() == sessions })
 }
 
 // processes counts a user's sessions on the server.
@@ -141,7 +132,7 @@ func testSpares(t *testing.T, tls bool) {
 	}
 	d.catalog.Add(1)
 	p.visit(t, "reporting", "reports", "")
-	wait(t, "the end of both of the older catalog", func() bool { return processes(t, "reporting") == 1 })
+	eventually(t, func() bool { return processes(t, "reporting") == 1 })
 	d.catalog.Store(0)
 	same("not to be shared", "masked_bob", "builder", "application_name=x dbname=template1", false)
 	same("still not", "masked_bob", "builder", "application_name=x dbname=template1", false)
@@ -164,7 +155,7 @@ func testSpares(t *testing.T, tls bool) {
 	if err := c.PgConn().CancelRequest(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the cancel request", func() bool { return p.metrics.cancels.Load() > 0 })
+	eventually(t, func() bool { return p.metrics.cancels.Load() > 0 })
 	p.leave(t, c, before)
 	same("canceled", "alice", "wonderland", "", false)
 
@@ -218,7 +209,7 @@ func TestSparesEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			wait(t, "the end of the server's sessions", func() bool { return processes(t, "alice") == 0 })
+			eventually(t, func() bool { return processes(t, "alice") == 0 })
 		})
 	}
 }
@@ -235,7 +226,7 @@ func TestSparesGiveWay(t *testing.T) {
 	for i, c := range held {
 		p.leave(t, c, int64(2-i))
 	}
-	wait(t, "the last spare", func() bool { return spares.len() == 3 })
+	eventually(t, func() bool { return spares.len() == 3 })
 	c := p.mustConnect(t, "alice", "wonderland", "application_name=other")
 	if n := spares.len(); n != 2 {
 		t.Errorf("%d spares beside a session", n)

@@ -233,7 +233,7 @@ func (a *analysis) castRow(out *value, v value, to *catalog.Type, kind castKind,
 		l = l.union(c.full())
 	}
 	out.label = out.label.union(l.derive())
-	if to.Kind == 'd' && a.makes(to.OID) {
+	if to.Kind == 'd' && a.checks(to.OID, 0) {
 		a.domainCheck(v, to.OID, loc)
 	}
 	return true

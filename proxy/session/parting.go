@@ -58,8 +58,7 @@ func (s *Session) reported(name, value string) {
 
 // part ends the session, but not the server's, when the client has gone. It returns false when that cannot be.
 func (s *Session) part() bool {
-	if !s.cfg.Keep || s.lasting || s.lastWord || s.draining || s.status != 'I' || s.q.len() > 0 || s.unsynced || s.skipping ||
-		s.copyIn || s.decision.pending() || s.waits > 0 || len(s.server.buf) > 0 || s.server.stream > 0 {
+	if !s.cfg.Keep || s.lasting || s.lastWord || s.draining || s.copyIn || !s.atRest() {
 		return false
 	}
 	clear := ""

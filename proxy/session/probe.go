@@ -23,7 +23,6 @@ type probe struct {
 	value  string
 
 	canceled string // the server's message when the probe was cancelled
-	left     bool   // its statement may still be there, of one that failed
 	temp     []byte // state of the temporary schema; nil: there is none
 
 	generation uint64 // of the catalog, at the latest, when it was sent
@@ -108,11 +107,11 @@ func (s *Session) probe(full bool) {
 	if full {
 		sql = tempSQL
 	}
-	s.probing = probe{state: probeRuns, full: full, synced: !s.unsynced, left: s.probing.left, generation: s.generation}
+	s.probing = probe{state: probeRuns, full: full, synced: !s.unsynced, generation: s.generation}
 	// The extended protocol leaves the client's unnamed statement and portal alone.
 	out := s.toServer.bytes()
 	kinds := []kind{kParse, kBind, kExecute, kClose, kClose}
-	if s.probing.left {
+	if s.probeLeft {
 		out = wire.AppendClose(out, 'S', probeName)
 		kinds = append([]kind{kClose}, kinds...)
 	}
@@ -168,9 +167,9 @@ func (s *Session) probed() {
 	}
 	temp, err := s.temp.Learn(s.probing.temp, s.probing.synced && s.status == 'I')
 	if err != nil {
-		s.probing = probe{state: probeFailed, left: s.probing.left}
+		s.probing = probe{state: probeFailed}
 		return
 	}
 	s.path.now, s.temp, s.tempGeneration = s.probing.value, temp, s.probing.generation
-	s.probing = probe{left: s.probing.left}
+	s.probing = probe{}
 }

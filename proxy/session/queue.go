@@ -211,7 +211,7 @@ func (s *Session) skipToSync() {
 	}
 	s.skipping = end == len(q.e)
 	if h := q.head(); h.injected && (h.kind == kBind || h.kind == kExecute || h.kind == kClose) {
-		s.probing.left, s.parsed = true, true
+		s.probeLeft, s.parsed = true, true
 	}
 	for i := end - 1; i >= q.first; i-- {
 		s.revert(&q.e[i], q.e[end:])
@@ -225,7 +225,7 @@ func (s *Session) skipToSync() {
 // server behind the Sync, before the error came: it stays, on the ground of what was before.
 func (s *Session) revert(e *entry, later []entry) {
 	if e.last {
-		s.probing = probe{left: s.probing.left} // an error before its end, which the client hears of; a Sync of its own is not skipped
+		s.probing = probe{} // an error before its end, which the client hears of; a Sync of its own is not skipped
 	}
 	if e.kind == kDescribeStatement && e.stmt != nil && e.stmt.desc == nil {
 		e.stmt.describing = false

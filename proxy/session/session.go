@@ -118,6 +118,7 @@ type Session struct {
 	decision  decision
 	path      searchPath
 	probing   probe
+	probeLeft bool              // the statement of a probe that failed may still be there
 	temp      *sqlparse.Overlay // the temporary schema; nil for a clear role
 	revealing bool              // a statement was prepared that reveals a token
 	defining  bool              // permanent definitions changed in the transaction at hand
@@ -313,8 +314,13 @@ func (s *Session) Done() (bool, *wire.Error) { return s.terminated, s.reason }
 
 // Idle reports whether nothing is under way and no transaction is open.
 func (s *Session) Idle() bool {
+	return s.atRest() && len(s.client.buf) == 0 && s.client.stream == 0
+}
+
+// atRest is Idle whatever the client has yet to say.
+func (s *Session) atRest() bool {
 	return s.status == 'I' && s.q.len() == 0 && !s.unsynced && !s.skipping && !s.decision.pending() &&
-		s.waits == 0 && len(s.client.buf) == 0 && len(s.server.buf) == 0 && s.client.stream == 0 && s.server.stream == 0
+		s.waits == 0 && len(s.server.buf) == 0 && s.server.stream == 0
 }
 
 // pump goes on with what was left over, after something that it waited for.
