@@ -9,12 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// epoll is the poller of every Linux (epoll(7)). It does not write.
+// epoll tells a loop which of its sockets are ready (epoll(7)).
+//
+// Readiness is told once, when it comes about (edge-triggered): whoever is told
+// that a socket can be read reads it until it has no more to give.
 type epoll struct {
 	fd, waker int
 	raw       [128]unix.EpollEvent
 	events    []event
 }
+
+// event tells that a socket is ready.
+type event struct {
+	key  key
+	mask uint32 // of unix.EPOLLIN, EPOLLOUT and so on
+}
+
+// interest is what add watches for.
+const interest = unix.EPOLLIN | unix.EPOLLRDHUP
 
 func newEpoll() (*epoll, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -43,20 +55,20 @@ func (p *epoll) control(op, fd int, events uint32, k key) error {
 	return nil
 }
 
+// add begins to watch a socket for what it has to read, its end included.
 func (p *epoll) add(fd int, k key) error { return p.control(unix.EPOLL_CTL_ADD, fd, interest, k) }
 
+// awaitSpace has it told, once, when more can be written.
 func (p *epoll) awaitSpace(fd int, k key) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, interest|unix.EPOLLOUT, k)
 }
 
-// remove must be said: the socket may live on under another descriptor.
+// remove ends both, before fd is closed: the socket may live on under another
+// descriptor.
 func (p *epoll) remove(fd int, k key) { _ = p.control(unix.EPOLL_CTL_DEL, fd, 0, k) }
 
-func (p *epoll) send(int, []byte) bool { return false }
-
-func (p *epoll) sent(int) int { panic("epoll has sent nothing") }
-
-// poll is epoll_wait. A timeout of 0 does not block, and needs no scheduler.
+// poll is epoll_wait: it returns what happened, until the next call. A timeout of 0
+// does not block, and needs no scheduler; one below 0 waits as long as it takes.
 func (p *epoll) poll(timeout time.Duration) []event {
 	call := unix.Syscall6
 	if timeout == 0 {
@@ -80,6 +92,15 @@ func (p *epoll) poll(timeout time.Duration) []event {
 	return p.events
 }
 
+// milliseconds rounds a timeout up, so that what is waited for has come about.
+func milliseconds(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
+	}
+	return int((timeout + time.Millisecond - 1) / time.Millisecond)
+}
+
+// wake ends a poll that waits. It may be called from any goroutine.
 func (p *epoll) wake() { wake(p.waker) }
 
 // newWaker returns a descriptor for wake. It is watched edge-triggered, so it never

@@ -19,8 +19,9 @@ import (
 // the others waiting. Nothing in it may block. What could (decisions, the audit
 // log's disk) is done elsewhere and posted back.
 type loop struct {
-	poller poller
-	fell   error // why the poller is not a better one
+	poller *epoll
+	ring   *uring // nil: there is none
+	fell   error  // why
 
 	// The loop's own.
 	buf         []byte    // every read; nothing stays in it
@@ -34,7 +35,7 @@ type loop struct {
 	free        []uint32 // unused slots
 	generations uint32
 	timed       map[*polled]struct{}
-	sending     []sending // what the poller has been given to write
+	sending     []sending // what the ring has been given to write
 	done        []sending // what it has written, being told
 	again       []key     // sides that can be read further without another event
 	readAgain   []key     // those of the turn before, being read
@@ -45,7 +46,7 @@ type loop struct {
 	sleeping bool // in the poller, or about to be: a post has to wake it
 }
 
-// sending is a write that the poller has begun.
+// sending is a write that the ring does.
 type sending struct {
 	c    *polled
 	side int
@@ -114,63 +115,46 @@ func someLoop() (*loop, error) {
 	return loops.all[int(loops.next.Add(1))%len(loops.all)], nil
 }
 
-// startLoop returns a loop that runs.
-func startLoop(poller string) (*loop, error) {
-	type result struct {
-		l   *loop
-		err error
+// startLoop returns a loop that runs; see newLoop.
+func startLoop(transport string) (*loop, error) {
+	l, err := newLoop(transport)
+	if err == nil {
+		go l.run()
 	}
-	made := make(chan result)
-	go func() {
-		// A ring belongs to the thread that made it.
-		runtime.LockOSThread()
-		l, err := newLoop(poller)
-		made <- result{l, err}
-		if err == nil {
-			if _, ring := l.poller.(*uring); !ring {
-				runtime.UnlockOSThread()
-			}
-			l.run()
-		}
-	}()
-	r := <-made
-	return r.l, r.err
+	return l, err
 }
 
-// newLoop returns a loop for the goroutine that calls it, which is locked to its
-// thread. The poller is "io_uring" or "epoll", or "" for the best that there is.
-func newLoop(poller string) (*loop, error) {
+// newLoop returns a loop. The transport is "io_uring" or "epoll", or "" for the best
+// that there is.
+func newLoop(transport string) (*loop, error) {
 	l := &loop{buf: make([]byte, readSize), timed: map[*polled]struct{}{}}
-	switch poller {
+	switch transport {
 	case "", "io_uring":
-		u, err := newUring()
-		if err == nil {
-			l.poller = u
-			return l, nil
+		l.ring, l.fell = newUring()
+		if l.fell != nil && transport != "" {
+			return nil, l.fell
 		}
-		if poller != "" {
-			return nil, err
-		}
-		l.fell = err
 	case "epoll":
 	default:
 		return nil, errors.New("there is no such transport")
 	}
-	p, err := newEpoll()
-	if err != nil {
+	var err error
+	if l.poller, err = newEpoll(); err != nil {
+		if l.ring != nil {
+			l.ring.close()
+		}
 		return nil, err
 	}
-	l.poller = p
 	return l, nil
 }
 
 // kind is [Kind] of loops.
 func kind() (string, error) {
 	l, err := someLoop()
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if _, ring := l.poller.(*uring); ring {
+	case l.ring != nil:
 		return "io_uring", nil
 	}
 	return "epoll", l.fell
@@ -203,6 +187,9 @@ func (l *loop) turn() {
 	if len(l.timed) > 0 {
 		l.expire(l.now)
 	}
+	if len(l.sending) > 0 {
+		l.handOver()
+	}
 }
 
 // named returns the session of a key, nil when it is no longer there: the slot may
@@ -219,7 +206,7 @@ func (l *loop) wait() []event {
 	// To look without waiting is cheap; a wait costs the Go scheduler's help. But
 	// where there was little to do there is mostly nothing to see.
 	if l.busy || len(l.sending)+len(l.again) > 0 {
-		events := l.poll(0)
+		events := l.poller.poll(0)
 		l.yield()
 		if len(events)+len(l.sending)+len(l.again) > 0 {
 			return events
@@ -230,11 +217,11 @@ func (l *loop) wait() []event {
 	l.mu.Lock()
 	if len(l.posts) > 0 {
 		l.mu.Unlock()
-		return l.poll(0)
+		return l.poller.poll(0)
 	}
 	l.sleeping = true
 	l.mu.Unlock()
-	events := l.poll(l.timeout())
+	events := l.poller.poll(l.timeout())
 	l.mu.Lock()
 	l.sleeping = false
 	l.mu.Unlock()
@@ -249,16 +236,24 @@ func (l *loop) yield() {
 	}
 }
 
-// poll asks the poller, and tells sessions what has been written.
-func (l *loop) poll(timeout time.Duration) []event {
-	events := l.poller.poll(timeout)
+// handOver writes what the ring has been given, and tells the sessions.
+func (l *loop) handOver() {
+	results := l.ring.sent()
 	l.sending, l.done = l.done[:0], l.sending
 	for i := range l.done {
 		s := &l.done[i]
-		s.c.sent(s.side, s.b, l.poller.sent(i))
+		s.c.sent(s.side, s.b, int(results[i]))
 		*s = sending{}
 	}
-	return events
+}
+
+// unwatch ends what watches a socket that is about to be closed, or to be used by
+// somebody else. What has been sent to it goes first.
+func (l *loop) unwatch(fd int, k key) {
+	if l.ring != nil {
+		l.ring.handOver()
+	}
+	l.poller.remove(fd, k)
 }
 
 // timeout is until the next deadline, below 0 without one.

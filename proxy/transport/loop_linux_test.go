@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -21,8 +20,6 @@ func TestTurnIsFair(t *testing.T) {
 }
 
 func testTurnIsFair(t *testing.T, poller string, tls bool) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	l, err := newLoop(poller)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ type polled struct {
 type socket struct {
 	fd       int
 	out      []byte // not written yet
-	sending  bool   // the poller is writing what out begins with
+	sending  bool   // the ring writes what out begins with
 	readable bool   // there may be something to read
 	hungUp   bool   // the end is behind it, so that it has to be read to the end
 	listed   bool   // in loop.again
@@ -200,14 +200,6 @@ func (c *polled) ready(e *event) {
 	side := e.key.side()
 	s := &c.side[side]
 	if s.fd < 0 {
-		return
-	}
-	err := e.err
-	if e.over {
-		err = c.l.poller.add(s.fd, e.key)
-	}
-	if err != nil {
-		c.end(wire.InternalError(err))
 		return
 	}
 	if e.mask&^unix.EPOLLOUT != 0 {
@@ -400,11 +392,11 @@ func (c *polled) flush(side int) {
 	c.l.giveBack(buf)
 }
 
-// send writes b, which is the socket's from now on. What is short the poller writes
-// at the end of a busy turn, if it can.
+// send writes b, which is the socket's from now on. What is short the ring writes at
+// the end of a busy turn, if it can.
 func (c *polled) send(side int, b []byte) {
 	s := &c.side[side]
-	if c.l.busy && len(b) <= sendSize && c.l.poller.send(s.fd, b) {
+	if ring := c.l.ring; ring != nil && c.l.busy && len(b) <= sendSize && ring.send(s.fd, b) {
 		s.out, s.sending = b, true
 		c.l.sending = append(c.l.sending, sending{c: c, side: side, b: b})
 		return
@@ -416,7 +408,7 @@ func (c *polled) send(side int, b []byte) {
 	}
 }
 
-// sent takes the result of a write by the poller: the number of bytes of b, or an
+// sent takes the result of a write by the ring: the number of bytes of b, or an
 // error number below 0.
 func (c *polled) sent(side int, b []byte, n int) {
 	defer c.recovered()
@@ -622,7 +614,7 @@ func (c *polled) watch(side int) {
 
 func (c *polled) closeSide(side int) {
 	if s := &c.side[side]; s.fd >= 0 {
-		c.l.poller.remove(s.fd, c.key(side))
+		c.l.unwatch(s.fd, c.key(side))
 		unix.Close(s.fd)
 		s.fd, s.out, s.sending = -1, nil, false
 	}
@@ -634,8 +626,8 @@ func (s *socket) usable() bool {
 }
 
 // leave takes a socket off the loop.
-func (s *socket) leave(p poller, k key) *socket {
-	p.remove(s.fd, k)
+func (s *socket) leave(l *loop, k key) *socket {
+	l.unwatch(s.fd, k)
 	left := &socket{fd: s.fd, tls: s.tls, memory: s.memory}
 	s.fd = -1
 	return left
@@ -667,7 +659,7 @@ func (c *polled) end(result error) {
 	c.state = closed
 	var left *socket
 	if s := &c.side[serverSide]; result == nil && c.s.Kept() && s.usable() {
-		left = s.leave(c.l.poller, c.key(serverSide))
+		left = s.leave(c.l, c.key(serverSide))
 	}
 	c.closeSide(clientSide)
 	c.closeSide(serverSide)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log"
 	"net"
-	"runtime"
 	"sync"
 
 	"pgveil/proxy/session"
@@ -31,8 +30,6 @@ var runners = sync.OnceValue(func() map[string]carry {
 
 // pollers are those that loops can have here.
 func pollers() []string {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	u, err := newUring()
 	if err != nil {
 		log.Printf("io_uring is not tested here: %v", err)

@@ -4,18 +4,14 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"runtime"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// ring returns a poller of the test's own thread.
+// ring returns a ring.
 func ring(t *testing.T) *uring {
 	t.Helper()
-	runtime.LockOSThread()
-	t.Cleanup(runtime.UnlockOSThread)
 	u, err := newUring()
 	if err != nil {
 		t.Skip(err)
@@ -56,19 +52,17 @@ func TestUringSends(t *testing.T) {
 				t.Fatal("no room in the queue")
 			}
 		}
-		if events := u.poll(0); len(events) > 0 {
-			t.Fatalf("events: %v", events)
+		results := u.sent()
+		if len(results) != 3 || int(results[0]) != len(chunk) {
+			t.Fatalf("the first write is whole: %v", results)
 		}
-		if n := u.sent(0); n != len(chunk) {
-			t.Fatalf("the whole write is one of %d bytes", n)
-		}
-		if n := u.sent(2); n != -int(unix.EPIPE) && n != -int(unix.ECONNRESET) {
+		if n := results[2]; n != -int32(unix.EPIPE) && n != -int32(unix.ECONNRESET) {
 			t.Fatalf("the write to nobody: %d", n)
 		}
 		if _, err := io.ReadFull(reader(wholeFar), make([]byte, len(chunk))); err != nil {
 			t.Fatal(err)
 		}
-		n := u.sent(1)
+		n := int(results[1])
 		if n == -int(unix.EAGAIN) && turn > 0 {
 			break
 		}
@@ -79,18 +73,9 @@ func TestUringSends(t *testing.T) {
 			break
 		}
 	}
-	if err := u.awaitSpace(near, 42); err != nil {
-		t.Fatal(err)
-	}
-	if events := u.poll(0); len(events) > 0 {
-		t.Fatalf("a full socket has space: %v", events)
-	}
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(reader(far), got); err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("%v; what arrived is what was said to be written: %v", err, bytes.Equal(got, want))
-	}
-	if events := u.poll(time.Second); len(events) != 1 || events[0].key != 42 || events[0].mask&unix.EPOLLOUT == 0 {
-		t.Errorf("space again: %v", events)
 	}
 }
 
@@ -104,109 +89,46 @@ func (r reader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// More happens at once than the completion queue holds: nothing of it is lost, the
-// failure of a write behind it included, and what the kernel stopped to watch says so.
-func TestUringOverflow(t *testing.T) {
+// A full queue takes no more, and as many failures as it holds are all told, each
+// of its write; also when they have been handed over before somebody asks.
+func TestUringFull(t *testing.T) {
 	u := ring(t)
-	const sockets = completions + 200
-	watched, others := make([]int, sockets), make([]int, sockets)
-	for i := range watched {
-		watched[i], others[i] = socketPair(t)
-		if err := u.add(watched[i], key(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	near, far := socketPair(t)
 	gone, goneFar := socketPair(t)
 	unix.Close(goneFar)
 	for round := range 3 {
-		u.poll(0)
-		for _, fd := range others {
-			if _, err := unix.Write(fd, []byte("x")); err != nil {
-				t.Fatal(err)
+		for i := range submissions {
+			fd := gone
+			if i%3 == 0 {
+				fd = near
+			}
+			if !u.send(fd, []byte{byte(i)}) {
+				t.Fatalf("round %d: no room for write %d", round, i)
 			}
 		}
-		if !u.send(gone, []byte("y")) {
-			t.Fatal("no room in the queue")
+		if u.send(near, []byte("x")) {
+			t.Fatalf("round %d: a full queue took a write", round)
 		}
-		seen := map[key]bool{}
-		for polls := 0; len(seen) < sockets; polls++ {
-			events := u.poll(0)
-			if polls == 0 && u.sent(0) >= 0 {
-				t.Errorf("round %d: the failed write is one of %d bytes", round, u.sent(0))
-			}
-			if polls > 0 && len(events) == 0 { // the kernel may tell of some at a time
-				t.Fatalf("round %d: %d of %d sockets are ready, and nobody says so", round, sockets-len(seen), sockets)
-			}
-			for _, e := range events {
-				seen[e.key] = true
-				if e.over {
-					u.add(watched[e.key], e.key)
-				}
+		if round > 0 {
+			u.handOver()
+			if !u.send(near, []byte("x")) {
+				t.Fatalf("round %d: no room in an empty queue", round)
 			}
 		}
-		for _, fd := range watched {
-			if _, err := unix.Read(fd, make([]byte, 8)); err != nil {
-				t.Fatal(err)
+		results := u.sent()
+		if len(results) != submissions+min(round, 1) {
+			t.Fatalf("round %d: %d results", round, len(results))
+		}
+		for i, n := range results {
+			if ok := i%3 == 0 || i == submissions; ok != (n == 1) {
+				t.Errorf("round %d: write %d: %d", round, i, n)
 			}
 		}
-	}
-}
-
-// A removed socket is closed when its descriptor is, also when something just
-// came from it: nothing in the ring holds it.
-func TestUringRemove(t *testing.T) {
-	for _, name := range []string{"quiet", "told", "untold"} {
-		t.Run(name, func(t *testing.T) {
-			u := ring(t)
-			near, far := socketPair(t)
-			if err := u.add(near, 1); err != nil {
-				t.Fatal(err)
-			}
-			u.poll(0)
-			if name != "quiet" {
-				if err := unix.Shutdown(far, unix.SHUT_WR); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if name == "told" {
-				u.poll(0)
-			}
-			u.send(near, []byte("last words"))
-			u.remove(near, 1)
-			unix.Close(near)
-			u.poll(0)
-			got, err := io.ReadAll(&untilEOF{reader(far)})
-			if err != nil || string(got) != "last words" {
-				t.Errorf("%q, %v", got, err)
-			}
-			if events := u.poll(0); len(events) > 0 {
-				t.Errorf("events of a removed socket: %v", events)
-			}
-		})
-	}
-}
-
-// untilEOF reads a descriptor that a read of 0 bytes ends, and fails when it is not at its end.
-type untilEOF struct{ r reader }
-
-func (u *untilEOF) Read(b []byte) (int, error) {
-	n, err := u.r.Read(b)
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	return n, err
-}
-
-func TestUringWakes(t *testing.T) {
-	u := ring(t)
-	for range 3 {
-		go u.wake()
-		start := time.Now()
-		if u.poll(20 * time.Second); time.Since(start) > 10*time.Second {
-			t.Fatal("it slept through")
+		if _, err := io.ReadFull(reader(far), make([]byte, (submissions+2)/3+min(round, 1))); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if events := u.poll(10 * time.Millisecond); len(events) > 0 { // it ends by itself
-		t.Error(events)
+		if more := u.sent(); len(more) != 0 {
+			t.Errorf("round %d: told again: %v", round, more)
+		}
 	}
 }
