@@ -29,6 +29,7 @@ type Config struct {
 	Functions      Functions
 	Audit          Audit
 	Limits         Limits
+	Transport      Transport
 	Metrics        Metrics
 
 	valid bool
@@ -174,6 +175,11 @@ type Limits struct {
 	MaxStatementBytes int64         // the longest statement of a masked role
 	MaxRowBytes       int64         // the longest row that is masked
 	RevealsPerHour    int           // of one user
+}
+
+// Transport is how sessions are carried.
+type Transport struct {
+	BusyPoll time.Duration // how long to look out for what is about to come before sleeping
 }
 
 // Metrics is the listener of /metrics, /healthz, /readyz and /debug/pprof/.

@@ -212,6 +212,7 @@ func TestEveryKey(t *testing.T) {
 		Functions:   Functions{[]string{"public.format_phone(text)"}},
 		Audit:       Audit{in("audit.jsonl"), DurabilityAsync},
 		Limits:      Limits{20, 1500 * ms, 0, 64 << 10, 1 << 20, 100},
+		Transport:   Transport{200 * time.Microsecond},
 		Metrics:     Metrics{Listen: Address{"127.0.0.1", 9432}},
 		valid:       true,
 	}
@@ -249,8 +250,9 @@ func TestDefaults(t *testing.T) {
 		Classification: Classification{Unlisted: UnlistedClear},
 		Roles: []roles.Role{{Name: "clinician", Members: []roles.Member{{Kind: "group", Name: "clinicians"}},
 			Masks: map[string]masking.Spec{"*": {Method: masking.Clear}}, Predicates: "equality", DDL: "deny"}},
-		Audit:  Audit{filepath.Join(s.dir, "audit.jsonl"), DurabilityBeforeResult},
-		Limits: Limits{500, 10 * time.Second, 30 * time.Second, 1 << 20, 256 << 20, 100},
+		Audit:     Audit{filepath.Join(s.dir, "audit.jsonl"), DurabilityBeforeResult},
+		Transport: Transport{200 * time.Microsecond},
+		Limits:    Limits{500, 10 * time.Second, 30 * time.Second, 1 << 20, 256 << 20, 100},
 	}
 	compare(t, reflect.ValueOf(*c), reflect.ValueOf(*want), "")
 }

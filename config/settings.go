@@ -189,6 +189,10 @@ var settings = []*setting{
 		field: func(t *target) any { return &t.config.Limits.ShutdownTimeout },
 		doc:   "How long SIGTERM waits for busy sessions before it ends them; 0 does not wait."},
 
+	{path: "transport.busy_poll", typ: typeDuration, restart: true, def: "200us", min: 0, max: int64(10 * ms),
+		field: func(t *target) any { return &t.config.Transport.BusyPoll },
+		doc:   "On Linux, how long pgveil looks out for the next message, when it was as quick before, instead of sleeping until it is woken. It does so only while at most one of the sessions that share a thread waits for an answer, and never with a single processor. Short statements of few clients are answered sooner; a processor is kept busier. `0`: not at all."},
+
 	{path: "metrics.listen", typ: typeAddress, defText: "no listener", restart: true,
 		field: func(t *target) any { return &t.config.Metrics.Listen },
 		doc:   "Where `/metrics` (Prometheus), `/healthz` and `/readyz` are served: `host:port`."},

@@ -43,9 +43,10 @@ func (s *Server) carry(h *handover, done transport.Done) transport.Carried {
 }
 
 // surroundings are those of every session.
-func (s *Server) surroundings() transport.Deps {
+func (s *Server) surroundings(c *config.Config) transport.Deps {
 	return transport.Deps{
-		Audit: &meteredSink{AuditSink: s.audit, metrics: &s.metrics},
+		BusyPoll: c.Transport.BusyPoll,
+		Audit:    &meteredSink{AuditSink: s.audit, metrics: &s.metrics},
 		Traffic: func(fromClient, fromServer int) {
 			s.metrics.received.Add(int64(fromClient))
 			s.metrics.returned.Add(int64(fromServer))

@@ -81,7 +81,7 @@ func New(c *config.Config, d Deps) (*Server, error) {
 		log:    d.Log,
 		conns:  make(map[*connection]struct{}),
 	}
-	s.carrying = s.surroundings()
+	s.carrying = s.surroundings(c)
 	s.drain, s.stop = context.WithCancel(context.Background())
 	s.settings.Store(set)
 	// Numbers of sessions do not repeat after a restart, and fit the 53 bits that JSON readers keep.

@@ -312,6 +312,10 @@ func (s *Session) ReadServer() bool {
 // or the server ended it in good order.
 func (s *Session) Done() (bool, *wire.Error) { return s.terminated, s.reason }
 
+// Busy reports whether the client waits for something: the server's answer, a
+// decision, or the audit log.
+func (s *Session) Busy() bool { return s.q.len() > 0 || s.decision.pending() || s.waits > 0 }
+
 // Idle reports whether nothing is under way and no transaction is open.
 func (s *Session) Idle() bool {
 	return s.atRest() && len(s.client.buf) == 0 && s.client.stream == 0

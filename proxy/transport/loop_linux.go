@@ -24,13 +24,17 @@ type loop struct {
 	fell   error  // why
 
 	// The loop's own.
-	buf         []byte    // every read; nothing stays in it
-	plain       []byte    // what a read was, decrypted; nil before the first TLS
-	cipher      []byte    // what is about to be written, encrypted
-	now         time.Time // when the events at hand came
-	yielded     time.Time // last
-	busy        bool      // there is more than one side to deal with in this turn
-	spare       [][]byte  // output buffers, lent to the session at hand
+	buf         []byte        // every read; nothing stays in it
+	plain       []byte        // what a read was, decrypted; nil before the first TLS
+	cipher      []byte        // what is about to be written, encrypted
+	now         time.Time     // when the events at hand came
+	yielded     time.Time     // last
+	busy        bool          // there is more than one side to deal with in this turn
+	busyPoll    time.Duration // see Deps
+	waiting     int           // clients that wait for something
+	last        int           // the side that was read last
+	soon        [2]bool       // the last wait for a side was over within busyPoll
+	spare       [][]byte      // output buffers, lent to the session at hand
 	slots       []*polled
 	free        []uint32 // unused slots
 	generations uint32
@@ -61,10 +65,6 @@ const (
 	// sendSize is the most that is written at the end of a busy turn and not at once:
 	// what is short comes from many sessions, and the rest is still in the cache now.
 	sendSize = 16 << 10
-	// yieldEvery is how long the loop keeps its processor at most. The runtime's
-	// monitor takes a goroutine of over 10 ms for one that has to be stopped: it would
-	// take the processor away at each wait, and wake up 500 times a second to do so.
-	yieldEvery = 8 * time.Millisecond
 )
 
 // post is something from another goroutine for a session of the loop.
@@ -169,7 +169,6 @@ func (l *loop) run() {
 // turn deals once with each socket that is ready, and with what was posted.
 func (l *loop) turn() {
 	events := l.wait()
-	l.now = time.Now()
 	l.again, l.readAgain = l.readAgain[:0], l.again
 	l.busy = len(events)+len(l.readAgain) > 1
 	for i := range events {
@@ -201,41 +200,6 @@ func (l *loop) named(k key) *polled {
 	return nil
 }
 
-// wait returns events, none when there is something else to do.
-func (l *loop) wait() []event {
-	// To look without waiting is cheap; a wait costs the Go scheduler's help. But
-	// where there was little to do there is mostly nothing to see.
-	if l.busy || len(l.sending)+len(l.again) > 0 {
-		events := l.poller.poll(0)
-		l.yield()
-		if len(events)+len(l.sending)+len(l.again) > 0 {
-			return events
-		}
-	} else {
-		l.yield()
-	}
-	l.mu.Lock()
-	if len(l.posts) > 0 {
-		l.mu.Unlock()
-		return l.poller.poll(0)
-	}
-	l.sleeping = true
-	l.mu.Unlock()
-	events := l.poller.poll(l.timeout())
-	l.mu.Lock()
-	l.sleeping = false
-	l.mu.Unlock()
-	return events
-}
-
-// yield gives the processor up for a moment, now and then.
-func (l *loop) yield() {
-	if l.now.Sub(l.yielded) > yieldEvery {
-		l.yielded = l.now
-		runtime.Gosched()
-	}
-}
-
 // handOver writes what the ring has been given, and tells the sessions.
 func (l *loop) handOver() {
 	results := l.ring.sent()
@@ -254,19 +218,6 @@ func (l *loop) unwatch(fd int, k key) {
 		l.ring.handOver()
 	}
 	l.poller.remove(fd, k)
-}
-
-// timeout is until the next deadline, below 0 without one.
-func (l *loop) timeout() time.Duration {
-	if len(l.timed) == 0 {
-		return -1
-	}
-	least := time.Hour
-	now := time.Now()
-	for c := range l.timed {
-		least = min(least, c.deadline.Sub(now))
-	}
-	return max(time.Millisecond, least)
 }
 
 func (l *loop) expire(now time.Time) {

@@ -39,6 +39,7 @@ type polled struct {
 	side    [2]socket
 
 	state    state
+	waits    bool      // the client waits for something: it is in loop.waiting
 	held     bool      // something waits for a write to be over
 	deadline time.Time // while in loop.timed
 	lingered int
@@ -155,6 +156,7 @@ func (c *polled) posted(p *post) {
 	switch p.kind {
 	case postBegin:
 		c.l.add(c)
+		c.l.lookOut(c.deps.BusyPoll)
 		for side := range c.side {
 			if err := c.l.poller.add(c.side[side].fd, c.key(side)); err != nil {
 				c.end(wire.InternalError(err))
@@ -262,6 +264,7 @@ func (c *polled) receiveOnce(side int) {
 	s := &c.side[side]
 	n, errno := readFrom(s.fd, c.l.buf)
 	s.readable = errno == 0 && (n == len(c.l.buf) || s.hungUp)
+	c.l.last = side
 	var err error
 	switch {
 	case errno == unix.EAGAIN:
@@ -345,11 +348,24 @@ func (c *polled) after() {
 		c.s.Records(c.record)
 	}
 	c.reclaim()
+	c.count()
 	if over, _ := c.s.Done(); over && c.state == running {
 		c.state = ending
 		c.time(time.Now().Add(lastWrite))
 	}
 	c.settle()
+}
+
+// count keeps the loop's count of the clients that wait.
+func (c *polled) count() {
+	waits := c.state == running && c.s.Busy()
+	switch {
+	case waits && !c.waits:
+		c.l.waiting++
+	case !waits && c.waits:
+		c.l.waiting--
+	}
+	c.waits = waits
 }
 
 func (c *polled) record(r *audit.Record, wait bool) {
@@ -657,6 +673,7 @@ func (c *polled) end(result error) {
 		return
 	}
 	c.state = closed
+	c.count()
 	var left *socket
 	if s := &c.side[serverSide]; result == nil && c.s.Kept() && s.usable() {
 		left = s.leave(c.l, c.key(serverSide))

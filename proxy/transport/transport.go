@@ -28,6 +28,10 @@ type Deps struct {
 
 	// Traffic, if not nil, is told of bytes read, from the client and from the server.
 	Traffic func(fromClient, fromServer int)
+
+	// BusyPoll is how long a loop looks out for what is about to come before it sleeps.
+	// It keeps a processor busy meanwhile. Sessions that share a loop must agree.
+	BusyPoll time.Duration
 }
 
 // How long the last bytes may take, also of a session that is killed; and how
