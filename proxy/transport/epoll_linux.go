@@ -101,7 +101,11 @@ func milliseconds(timeout time.Duration) int {
 }
 
 // wake ends a poll that waits. It may be called from any goroutine.
-func (p *epoll) wake() { wake(p.waker) }
+func (p *epoll) wake() {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1) // the sum of all must stay below 2^64
+	unix.Write(p.waker, one[:])
+}
 
 // newWaker returns a descriptor for wake. It is watched edge-triggered, so it never
 // has to be read.
@@ -111,10 +115,4 @@ func newWaker() (int, error) {
 		return 0, fmt.Errorf("eventfd: %w", err)
 	}
 	return fd, nil
-}
-
-func wake(fd int) {
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1) // the sum of all must stay below 2^64
-	unix.Write(fd, one[:])
 }

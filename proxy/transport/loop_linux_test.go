@@ -20,28 +20,8 @@ func TestTurnIsFair(t *testing.T) {
 }
 
 func testTurnIsFair(t *testing.T, poller string, tls bool) {
-	l, err := newLoop(poller)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var fromServer int
-	deps := &Deps{Audit: &sink{}, Traffic: func(_, n int) { fromServer += n }}
-	open := func() *stage {
-		st := &stage{t: t, result: make(chan error, 1)}
-		nearClient, client := pair(t)
-		nearServer, server := pair(t)
-		st.client, st.server = client, server
-		if tls {
-			nearClient, st.client = overTLS(t, nearClient, client)
-			st.server, nearServer = overTLS(t, server, nearServer)
-		}
-		st.carried = l.carry(nearClient, nearServer, session.New(session.Config{Judge: judge{}, Clear: true}), deps,
-			st.done)
-		if st.carried == nil {
-			t.Fatal("not carried by the loop")
-		}
-		return st
-	}
+	l, open := loopOfTest(t, poller, tls, &Deps{Audit: &sink{}, Traffic: func(_, n int) { fromServer += n }})
 	large, small := open(), open()
 	large.send(large.client, query)
 	turnUntil(t, l, func() bool { return !large.carried.(*polled).s.Idle() && len(l.sending) == 0 })
@@ -66,6 +46,30 @@ func testTurnIsFair(t *testing.T, poller string, tls bool) {
 	large.carried.Cut()
 	small.carried.Cut()
 	turnUntil(t, l, func() bool { return len(large.result)+len(small.result) == 2 })
+}
+
+// loopOfTest returns a loop that the test turns, and what opens a session on it.
+func loopOfTest(t *testing.T, poller string, tls bool, deps *Deps) (*loop, func() *stage) {
+	t.Helper()
+	l, err := newLoop(poller)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, func() *stage {
+		st := &stage{t: t, result: make(chan error, 1)}
+		nearClient, client := pair(t)
+		nearServer, server := pair(t)
+		st.client, st.server = client, server
+		if tls {
+			nearClient, st.client = overTLS(t, nearClient, client)
+			st.server, nearServer = overTLS(t, server, nearServer)
+		}
+		st.carried = l.carry(nearClient, nearServer, session.New(session.Config{Judge: judge{}, Clear: true}), deps, st.done)
+		if st.carried == nil {
+			t.Fatal("not carried by the loop")
+		}
+		return st
+	}
 }
 
 func turnUntil(t *testing.T, l *loop, done func() bool) {

@@ -5,14 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"pgveil/proxy/session"
 	"pgveil/wire"
 )
 
 // A loop knows who is to speak next while at most one client waits, and of no answer
 // that has begun.
 func TestAwaited(t *testing.T) {
-	l, open := loopOfTest(t)
+	l, open := loopOfTest(t, "epoll", false, &Deps{Audit: &sink{}})
 	one, two := open(), open()
 	half := wire.AppendDataRow(nil, []byte("1"))
 	rest := wire.AppendReadyForQuery(wire.AppendCommandComplete(nil, "SELECT 1"), 'I')
@@ -43,10 +42,8 @@ func TestAwaited(t *testing.T) {
 // What came soon is looked out for, without sleep, for as long as is allowed; what
 // took longer is slept for, the next time.
 func TestLooksOut(t *testing.T) {
-	if runtime.GOMAXPROCS(0) == 1 {
-		t.Skip("there is a single processor")
-	}
-	l, open := loopOfTest(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // with a single processor nothing is looked out for
+	l, open := loopOfTest(t, "epoll", false, &Deps{Audit: &sink{}})
 	st := open()
 	turnUntil(t, l, func() bool { return len(l.slots) > 0 })
 	turn := func(busyPoll time.Duration) (slept bool) {
@@ -81,25 +78,5 @@ func TestLooksOut(t *testing.T) {
 	<-done
 	if l.slots[0] != nil {
 		t.Error("the loop did not see what was posted")
-	}
-}
-
-// loopOfTest returns a loop that the test turns, and what opens a session on it.
-func loopOfTest(t *testing.T) (*loop, func() *stage) {
-	t.Helper()
-	l, err := newLoop("epoll")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l, func() *stage {
-		st := &stage{t: t, result: make(chan error, 1)}
-		nearClient, client := pair(t)
-		nearServer, server := pair(t)
-		st.client, st.server = client, server
-		st.carried = l.carry(nearClient, nearServer, session.New(session.Config{Judge: judge{}, Clear: true}), &Deps{Audit: &sink{}}, st.done)
-		if st.carried == nil {
-			t.Fatal("not carried by the loop")
-		}
-		return st
 	}
 }
